@@ -1,0 +1,279 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+/** Where Services, EndpointSlices and Nodes come from. */
+export type SourceOptions =
+  | { kind: 'kubeconfig'; path: string; context?: string }
+  | { kind: 'in-cluster' }
+  | { kind: 'manifests'; directory: string };
+
+/** Ports in host order, both ends inclusive. */
+export interface PortRange {
+  min: number;
+  max: number;
+}
+
+/** Device names as shell patterns (`*`, `?`); the first list that matches wins over the rules of devices.ts. */
+export interface DevicePatterns {
+  ignore: string[];
+  pod: string[];
+  uplink: string[];
+  overlay: string[];
+}
+
+export type XdpMode = 'auto' | 'off' | 'force';
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+
+export interface AgentOptions {
+  source: SourceOptions;
+  nodeName: string;
+  pinPath: string;
+  /** Mount point or directory of a cgroup2 hierarchy; undefined: found in /proc/self/mounts. */
+  cgroupPath: string | undefined;
+  /** Serve every Service that kube-proxy would, not only those labelled for Shunt. */
+  replaceKubeProxy: boolean;
+  xdp: XdpMode;
+  snatPortRange: PortRange;
+  nodePortRange: PortRange;
+  /** CIDRs and `primary`; empty: every address of the node. */
+  nodePortAddresses: string[];
+  clusterCIDRs: string[];
+  externalSource: 'preserve' | 'masquerade';
+  masqueradeAll: boolean;
+  /** off: no socket hooks; on: this node's processes; all: pods' sockets too. */
+  socketLb: 'on' | 'off' | 'all';
+  socketLbUdpConnect: boolean;
+  hostRouting: 'past' | 'stack';
+  defaultAlgorithm: 'random' | 'maglev';
+  devices: DevicePatterns;
+  hairpinAddress4: string;
+  hairpinAddress6: string;
+  /** Seconds after the first start in which TCP that Shunt does not know is handed up untranslated. */
+  takeoverWindowS: number;
+  /** One new-flow event in N goes to the ring buffer; 0: none. */
+  eventSample: number;
+  logLevel: LogLevel;
+  /** JSON of counters and devices, replaced when something changed, at most once a second. */
+  statusFile: string | undefined;
+}
+
+/** A wrong option: `flag` names it as typed on the command line. */
+export class OptionsError extends Error {
+  override readonly name = 'OptionsError';
+  constructor(
+    readonly flag: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export const DEFAULT_PIN_PATH = '/sys/fs/bpf/shunt';
+
+const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
+  pinPath: DEFAULT_PIN_PATH,
+  cgroupPath: undefined,
+  replaceKubeProxy: false,
+  xdp: 'auto',
+  snatPortRange: { min: 10_000, max: 29_999 },
+  nodePortRange: { min: 30_000, max: 32_767 },
+  nodePortAddresses: [],
+  clusterCIDRs: [],
+  externalSource: 'preserve',
+  masqueradeAll: false,
+  socketLb: 'on',
+  socketLbUdpConnect: false,
+  hostRouting: 'past',
+  defaultAlgorithm: 'random',
+  devices: { ignore: [], pod: [], uplink: [], overlay: [] },
+  hairpinAddress4: '169.254.42.1',
+  hairpinAddress6: 'fd00:5408:1::1',
+  takeoverWindowS: 0,
+  eventSample: 0,
+  logLevel: 'info',
+  statusFile: undefined,
+};
+
+/** Undefined values mean "not given"; `devices` may be given in part. */
+export type AgentOptionsInput = {
+  [K in keyof Omit<AgentOptions, 'source' | 'nodeName' | 'devices'>]?: AgentOptions[K] | undefined;
+} & { source: SourceOptions; nodeName: string; devices?: Partial<DevicePatterns> | undefined };
+
+/**
+ * Fills in defaults and checks everything that can be checked without looking at the machine.
+ * @throws OptionsError for the first option that is wrong.
+ */
+export function completeAgentOptions(input: AgentOptionsInput): AgentOptions {
+  const given = Object.fromEntries(
+    Object.entries(input).filter(([key, value]) => value !== undefined && key !== 'devices'),
+  ) as Partial<AgentOptions>;
+  const options: AgentOptions = {
+    ...DEFAULTS,
+    source: input.source,
+    nodeName: input.nodeName,
+    ...given,
+    devices: { ...DEFAULTS.devices, ...input.devices },
+  };
+  checkOptions(options);
+  return options;
+}
+
+function checkOptions(o: AgentOptions): void {
+  // A node is an RFC 1123 subdomain; kubelet lower-cases the host name, so does kube-proxy.
+  if (!/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(o.nodeName)) {
+    throw new OptionsError(
+      '--hostname-override',
+      `use node name '${o.nodeName}': not a valid node name. pass --hostname-override with the name that 'kubectl get nodes' shows`,
+    );
+  }
+  oneOf('--xdp', o.xdp, ['auto', 'off', 'force']);
+  oneOf('--external-source', o.externalSource, ['preserve', 'masquerade']);
+  oneOf('--socket-lb', o.socketLb, ['on', 'off', 'all']);
+  oneOf('--host-routing', o.hostRouting, ['past', 'stack']);
+  oneOf('--default-algorithm', o.defaultAlgorithm, ['random', 'maglev']);
+  oneOf('--log-level', o.logLevel, ['fatal', 'error', 'warn', 'info', 'debug', 'trace']);
+  checkRange('--snat-port-range', o.snatPortRange, 1);
+  checkRange('--service-node-port-range', o.nodePortRange, 1);
+  if (o.snatPortRange.max - o.snatPortRange.min < 99) {
+    throw new OptionsError(
+      '--snat-port-range',
+      'use --snat-port-range: it holds fewer than 100 ports. widen it',
+    );
+  }
+  for (const entry of o.nodePortAddresses) {
+    if (entry !== 'primary') checkCidr('--nodeport-addresses', entry);
+  }
+  if (o.nodePortAddresses.includes('primary') && o.nodePortAddresses.length > 1) {
+    throw new OptionsError(
+      '--nodeport-addresses',
+      "use --nodeport-addresses: 'primary' cannot be combined with CIDRs. give one or the other",
+    );
+  }
+  for (const cidr of o.clusterCIDRs) checkCidr('--cluster-cidr', cidr);
+  if (!isIPv4(o.hairpinAddress4)) {
+    throw new OptionsError(
+      '--hairpin-address',
+      `use hairpin address '${o.hairpinAddress4}': not an IPv4 address`,
+    );
+  }
+  // The stack never forwards a link-local source, so the answer would be lost.
+  if (!isIPv6(o.hairpinAddress6) || ipaddr.parse(o.hairpinAddress6).range() === 'linkLocal') {
+    throw new OptionsError(
+      '--hairpin-address6',
+      `use hairpin address '${o.hairpinAddress6}': not an IPv6 address that is not link-local. a unique local one (fd00::/8) works`,
+    );
+  }
+  if (!Number.isFinite(o.takeoverWindowS) || o.takeoverWindowS < 0) {
+    throw new OptionsError('--takeover-window', 'use --takeover-window: not a number of seconds from 0 on');
+  }
+  if (!Number.isInteger(o.eventSample) || o.eventSample < 0) {
+    throw new OptionsError('--event-sample', 'use --event-sample: not a whole number from 0 on');
+  }
+  for (const [flag, path] of [
+    ['--pin-path', o.pinPath],
+    ['--cgroup', o.cgroupPath],
+  ] as const) {
+    if (path !== undefined && !path.startsWith('/')) {
+      throw new OptionsError(flag, `use ${flag} '${path}': not an absolute path`);
+    }
+  }
+  if (o.source.kind === 'kubeconfig' && o.source.path === '') {
+    throw new OptionsError('--kubeconfig', 'use --kubeconfig: the path is empty');
+  }
+  if (o.source.kind === 'manifests' && o.source.directory === '') {
+    throw new OptionsError('--manifests', 'use --manifests: the path is empty');
+  }
+}
+
+function oneOf(flag: string, value: string, allowed: string[]): void {
+  if (!allowed.includes(value)) {
+    throw new OptionsError(flag, `use ${flag} '${value}': unknown value. it is one of ${allowed.join(', ')}`);
+  }
+}
+
+function checkRange(flag: string, range: PortRange, least: number): void {
+  const ok = (n: number) => Number.isInteger(n) && n >= least && n <= 65_535;
+  if (!ok(range.min) || !ok(range.max) || range.min > range.max) {
+    throw new OptionsError(flag, `use ${flag} ${range.min}-${range.max}: not a range within ${least}-65535`);
+  }
+}
+
+function checkCidr(flag: string, cidr: string): void {
+  if (!ipaddr.isValidCIDR(cidr)) {
+    throw new OptionsError(
+      flag,
+      `use ${flag} '${cidr}': not an address range. write it like 10.0.0.0/8 or fd00::/8`,
+    );
+  }
+}
+
+/** "10000-29999" or "10000". @throws OptionsError naming `flag`. */
+export function parsePortRange(flag: string, text: string): PortRange {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text.trim());
+  if (!match)
+    throw new OptionsError(flag, `use ${flag} '${text}': not a port range. write it like 10000-29999`);
+  const min = Number(match[1]);
+  const max = match[2] === undefined ? min : Number(match[2]);
+  const range = { min, max };
+  checkRange(flag, range, 1);
+  return range;
+}
+
+/** Comma-separated values, white space and empty entries dropped. */
+export function parseList(text: string): string[] {
+  return text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+/** What the kernel and the cluster already use of the port space. */
+export interface PortUse {
+  /** /proc/sys/net/ipv4/ip_local_port_range */
+  ephemeral: PortRange;
+  /** /proc/sys/net/ipv4/ip_local_reserved_ports */
+  reserved: PortRange[];
+  nodePorts: PortRange;
+}
+
+/** A comma-separated list of ports and ranges as sysctl prints it; '' is none. */
+export function parsePortList(text: string): PortRange[] {
+  return parseList(text).flatMap((entry) => {
+    const match = /^(\d+)(?:-(\d+))?$/.exec(entry);
+    if (!match) return [];
+    return [{ min: Number(match[1]), max: Number(match[2] ?? match[1]) }];
+  });
+}
+
+/**
+ * SNAT ports must belong to nobody else: a port that a socket of this node may get by itself, or a
+ * NodePort, would make two connections share one reply tuple.
+ * @returns sentences; `errors` must stop the start.
+ */
+export function checkSnatPorts(range: PortRange, use: PortUse): { errors: string[]; warnings: string[] } {
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  const text = `${range.min}-${range.max}`;
+  const hits = (other: PortRange) => range.min <= other.max && other.min <= range.max;
+  const reservedWhole = use.reserved.some((r) => r.min <= range.min && range.max <= r.max);
+  if (hits(use.nodePorts)) {
+    errors.push(
+      `use --snat-port-range ${text}: it overlaps the NodePorts ${use.nodePorts.min}-${use.nodePorts.max}. ` +
+        'choose another range, or name the real one with --service-node-port-range',
+    );
+  }
+  // Ports the kernel is told to leave alone (ip_local_reserved_ports) do not collide.
+  if (hits(use.ephemeral) && !reservedWhole) {
+    errors.push(
+      `use --snat-port-range ${text}: it overlaps ip_local_port_range ${use.ephemeral.min}-${use.ephemeral.max}. ` +
+        `choose another range, or reserve it: sysctl -w net.ipv4.ip_local_reserved_ports=${text}`,
+    );
+  }
+  for (const reserved of reservedWhole ? [] : use.reserved.filter(hits)) {
+    warnings.push(
+      `use --snat-port-range ${text}: it overlaps the reserved ports ${reserved.min}-${reserved.max} of ` +
+        'ip_local_reserved_ports. whoever reserved them may listen there; choose another range if so',
+    );
+  }
+  return { errors, warnings };
+}
