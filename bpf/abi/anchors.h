@@ -19,6 +19,7 @@ struct abi_anchors {
 	enum lb_address_flags address_flags;
 	enum ct_dir dir;
 	enum ct_flow_flags flow_flags;
+	enum sock_entry_kind sock_entry_kind;
 	enum drop_reason drop_reason;
 	enum lb_path path;
 	enum lb_event_kind event_kind;

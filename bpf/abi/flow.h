@@ -62,16 +62,22 @@ struct ct_flow {
 	struct ct_next_hop next_hop;
 };
 
+enum sock_entry_kind {
+	SOCK_REVERSE = 0, /* backend -> frontend, for recvmsg and getpeername */
+	SOCK_FORWARD = 1, /* frontend -> backend: an unconnected UDP socket stays where it was */
+};
+
 struct sock_reverse_key {
 	__u64 cookie;
-	struct lb_addr addr; /* backend */
+	struct lb_addr addr; /* backend; frontend in a FORWARD entry */
 	__be16 port;
 	__u8 proto;
-	__u8 pad[5];
+	__u8 kind; /* enum sock_entry_kind */
+	__u32 pad;
 };
 
 struct sock_reverse {
-	struct lb_addr addr; /* frontend */
+	struct lb_addr addr; /* frontend; backend in a FORWARD entry */
 	__be16 port;
 	__u16 pad1;
 	__u32 service_id;

@@ -10,7 +10,13 @@ enum lb_setting_flags {
 	SETTING_SOCK_UDP_CONNECT = 16,   /* --socket-lb-udp-connect */
 	SETTING_SOCK_ALL = 32,           /* --socket-lb=all: pods' sockets too */
 	SETTING_FIXED_CHOICE = 64,       /* tests: random scopes always choose slot 0 */
+	SETTING_CLUSTER_CIDRS = 128,     /* lb_src_ranges has RANGE_SET_CLUSTER: who is a pod */
+	SETTING_SERVICE_CIDRS = 256,     /* lb_src_ranges has RANGE_SET_SERVICE: drop unknown IPs */
 };
+
+/* Sets of lb_src_ranges that belong to the node, not to a service. */
+#define RANGE_SET_CLUSTER 0xffffffffu /* pod addresses of the whole cluster */
+#define RANGE_SET_SERVICE 0xfffffffeu /* cluster-IP ranges */
 
 /* Constants of one load of the programs (.rodata variable `settings`). */
 struct lb_settings {

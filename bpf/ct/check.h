@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What an existing flow means for this packet. */
+#pragma once
+#include "flow.h"
+
+enum flow_verdict {
+	FLOW_USE = 0,
+	FLOW_NEW = 1,  /* over: the packet begins a new one */
+	FLOW_FULL = 2, /* could not be promoted */
+};
+
+/* A UDP flow stays while its backend serves; TCP ends by itself. */
+static __always_inline int is_flow_over(const struct work *w, const struct ct_flow *f)
+{
+	const struct ct_tuple *t = &w->pkt.tuple;
+	struct lb_backend *b;
+	__u32 state;
+
+	if (t->proto == IPPROTO_TCP_) {
+		/* A SYN on a live tuple goes to the same backend, which answers with a challenge
+		 * ACK: a forged SYN tears nothing down.
+		 */
+		if ((w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+			return 0;
+		return is_closing(f) ||
+		       !(backend_state(f->backend_id, f->backend_generation, &b) & BACKEND_F_ALIVE);
+	}
+	state = backend_state(f->backend_id, f->backend_generation, &b);
+	return !(state & BACKEND_F_SERVING) || is_expired(t, f, bpf_ktime_get_ns());
+}
+
+/* Is this the client's acknowledgement of the backend's SYN-ACK? A flood cannot know the number. */
+static __always_inline int is_handshake_done(const struct work *w, const struct ct_flow *f)
+{
+	return w->pkt.tuple.proto == IPPROTO_TCP_ && !(f->flags & CT_F_ESTABLISHED) && f->synack_next &&
+	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
+	       bpf_ntohl(w->pkt.tcp_ack) - f->synack_next < 65536;
+}
+
+static __always_inline enum flow_verdict check_original(struct work *w, struct ct_flow *f)
+{
+	if (is_flow_over(w, f)) {
+		delete_pair(w, &w->pkt.tuple, f);
+		return FLOW_NEW;
+	}
+	if (is_handshake_done(w, f) && promote(w, &w->pkt.tuple, f))
+		return FLOW_FULL;
+	return FLOW_USE;
+}
+
+/* The backend's SYN-ACK: the original direction remembers which number acknowledges it. */
+static __always_inline void note_synack(struct work *w, const struct ct_flow *f)
+{
+	struct ct_flow *original;
+
+	if (w->pkt.tuple.proto != IPPROTO_TCP_ || setting(SETTING_READ_ONLY) ||
+	    (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+		return;
+	w->reply = f->peer;
+	original = bpf_map_lookup_elem(&ct_half_open, &w->reply);
+	if (original)
+		original->synack_next = bpf_ntohl(w->pkt.tcp_seq) + 1;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* From a first packet to a flow: frontend, client's scope, backend, way, reply tuple. */
+#pragma once
+#include "flow.h"
+#include "../lb/select.h"
+#include "../net/fib.h"
+#include "../net/hash.h"
+
+/* Where a packet with a service address comes from. */
+enum origin {
+	ORIGIN_POD = 1,  /* a pod device of this node */
+	ORIGIN_WIRE = 2, /* an uplink or overlay */
+	ORIGIN_NODE = 3, /* a socket of this node */
+};
+
+enum new_flow_result {
+	NEW_FLOW_OK = 0,
+	NEW_FLOW_NOT_OURS = 1, /* no frontend: none of our business */
+	NEW_FLOW_REFUSE = 2,
+	NEW_FLOW_DROP = 3, /* reason in w->reason */
+	NEW_FLOW_LEAVE = 4, /* XDP: not to be finished here; nothing was created */
+	NEW_FLOW_PASS_UP = 5, /* takeover: hand up untranslated */
+};
+
+#define SNAT_TRIES 32
+
+static __always_inline int is_internal_client(const struct work *w, enum origin origin)
+{
+	if (origin != ORIGIN_WIRE)
+		return 1;
+	return setting(SETTING_CLUSTER_CIDRS) && in_range_set(RANGE_SET_CLUSTER, &w->pkt.tuple.src);
+}
+
+/* The choice is by hash and not by a random number, so that tc, which sees the packet after XDP
+ * left it alone, chooses the same. The sequence number of a SYN makes it random enough.
+ */
+static __always_inline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
+					  enum origin origin)
+{
+	int is_maglev = fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
+	struct lb_addr client = {};
+
+	if (origin != ORIGIN_NODE)
+		client = w->pkt.tuple.src;
+	return select_backend(fe, is_internal, &client,
+			      hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
+}
+
+static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct lb_addr *addr)
+{
+	struct snat_source_key key = { .ifindex = ifindex, .family = w->pkt.is_v4 ? 4 : 6 };
+	struct snat_source *source = bpf_map_lookup_elem(&snat_sources, &key);
+
+	if (!source) {
+		key.ifindex = 0;
+		source = bpf_map_lookup_elem(&snat_sources, &key);
+	}
+	if (!source)
+		return -1;
+	*addr = source->addr;
+	return 0;
+}
+
+/* Reserves a reply tuple: the client's own port where the source is kept and nobody has it, else
+ * one of the SNAT range. Returns 0, -1 (all taken) or -2 (table full).
+ */
+static __noinline int reserve_reply(struct work *w)
+{
+	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
+	__u32 start = hash_tuple(&w->pkt.tuple, 0x5eed);
+	int err;
+
+	if (!(w->flow.flags & CT_F_PAST_STACK)) {
+		w->reply.dport = w->pkt.tuple.sport;
+		err = create_pair(w);
+		if (err != -1)
+			return err;
+	}
+	for (__u32 i = 0; i < SNAT_TRIES; i++) {
+		w->reply.dport = bpf_htons(settings.snat_port_min + (start + i) % range);
+		err = create_pair(w);
+		if (err != -1)
+			return err;
+	}
+	return -1;
+}
+
+/* Decides the way of a new flow from where the backend is routed to. Returns 0 or a drop reason.
+ * Sets w->flow.flags, w->flow.next_hop and w->reply.dst.
+ */
+static __always_inline int choose_way(void *ctx, struct work *w, const struct lb_frontend *fe, int is_internal)
+{
+	__u32 origin = w->origin, class_;
+	long rc;
+
+	if (origin == ORIGIN_POD) {
+		if (!addr_equal(&w->choice.addr, &w->pkt.tuple.src))
+			return 0;
+		w->flow.flags |= CT_F_HAIRPIN | CT_F_RESTORE_INGRESS;
+		if (w->pkt.is_v4)
+			__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin4, 16);
+		else
+			__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin6, 16);
+		return 0;
+	}
+	if (origin == ORIGIN_NODE) {
+		w->flow.flags |= CT_F_NODE_CLIENT | CT_F_RESTORE_INGRESS;
+		return 0;
+	}
+	/* Local policy keeps the source whatever the way is. */
+	if ((fe->flags & FRONTEND_F_EXTERNAL_LOCAL) && !is_internal)
+		return 0;
+	rc = lookup_route(ctx, w, w->ifindex, &w->pkt.tuple.src, &w->choice.addr);
+	if (rc == BPF_FIB_LKUP_RET_NOT_FWDED)
+		return 0; /* the node itself is the backend */
+	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return DROP_REASON_NO_ROUTE;
+	class_ = device_class(w->fib.ifindex);
+	if (class_ == DEVICE_POD || class_ == DEVICE_BRIDGE)
+		return 0;
+	w->flow.flags |= CT_F_PAST_STACK | CT_F_RESTORE_INGRESS;
+	if (rc == BPF_FIB_LKUP_RET_SUCCESS)
+		store_next_hop(&w->flow.next_hop, &w->fib);
+	return snat_source_of(w, w->fib.ifindex, &w->reply.dst) ? DROP_REASON_NO_SNAT_SOURCE : 0;
+}
+
+/* Makes a flow for w->pkt from w->address_flags, origin and ifindex. On OK w->flow is its original
+ * direction; w->service_id and w->reason tell about the rest. xdp: leave whatever XDP cannot
+ * finish, without a trace. Not inlined: its stack must not add to that of the rewriting.
+ */
+static __noinline int new_flow(void *ctx, struct work *w, int xdp)
+{
+	struct ct_tuple *t = &w->pkt.tuple;
+	__u32 address_flags = w->address_flags, origin = w->origin;
+	struct lb_frontend *fe = lookup_frontend(&t->dst, t->dport, t->proto, address_flags);
+	int is_internal, is_mid_stream, err;
+	__u64 now;
+
+	w->service_id = 0;
+	w->reason = 0;
+	if (!fe) {
+		if ((address_flags & ADDRESS_F_CLUSTER_IP) && !(address_flags & ADDRESS_F_NODE))
+			return NEW_FLOW_REFUSE;
+		return NEW_FLOW_NOT_OURS;
+	}
+	w->service_id = fe->service_id;
+	is_mid_stream = t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+	is_internal = is_internal_client(w, origin);
+	if (is_mid_stream) {
+		if (xdp)
+			return NEW_FLOW_LEAVE;
+		if (is_takeover())
+			return NEW_FLOW_PASS_UP;
+		/* Maglev leads to the same backend as long as the list is the same. With SNAT the
+		 * port would differ: better a reset than a hanging client.
+		 */
+		if (!(fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV)))
+			return NEW_FLOW_REFUSE;
+	}
+	if (!is_client_allowed(fe, &t->src, origin == ORIGIN_NODE)) {
+		w->reason = DROP_REASON_SOURCE_RANGE;
+		return NEW_FLOW_DROP;
+	}
+	err = choose_backend(w, fe, is_internal, origin);
+	if (err == SELECT_STALE) {
+		fe = lookup_frontend(&t->dst, t->dport, t->proto, address_flags);
+		if (fe)
+			err = choose_backend(w, fe, is_internal, origin);
+	}
+	if (err == SELECT_REFUSE)
+		return NEW_FLOW_REFUSE;
+	if (err || !fe) {
+		w->reason = err == SELECT_DROP ? DROP_REASON_NO_LOCAL_BACKEND : DROP_REASON_STALE;
+		return NEW_FLOW_DROP;
+	}
+	now = bpf_ktime_get_ns();
+	__builtin_memset(&w->flow, 0, sizeof(w->flow));
+	w->flow.created_ns = now;
+	w->flow.last_seen_ns = now;
+	w->flow.service_id = fe->service_id;
+	w->flow.backend_id = w->choice.backend_id;
+	w->flow.backend_generation = w->choice.backend_generation;
+	w->flow.ingress_ifindex = w->ifindex;
+	w->flow.flags = (is_internal ? 0 : CT_F_EXTERNAL) | (xdp ? CT_F_VIA_XDP : 0);
+	__builtin_memset(&w->reply, 0, sizeof(w->reply));
+	w->reply.src = w->choice.addr;
+	w->reply.sport = w->choice.port;
+	w->reply.dst = t->src;
+	w->reply.proto = t->proto;
+	w->reply.dir = CT_REPLY;
+	w->reason = choose_way(ctx, w, fe, is_internal);
+	if (w->reason)
+		return xdp ? NEW_FLOW_LEAVE : NEW_FLOW_DROP;
+	if (is_mid_stream && (w->flow.flags & CT_F_PAST_STACK))
+		return NEW_FLOW_REFUSE;
+	if (xdp && (!(w->flow.flags & CT_F_PAST_STACK) || !w->flow.next_hop.ifindex ||
+		    w->flow.next_hop.mtu < w->pkt.l3_len || w->pkt.ttl <= 1))
+		return NEW_FLOW_LEAVE;
+	err = reserve_reply(w);
+	if (err) {
+		w->reason = err == -2 ? DROP_REASON_FLOW_TABLE_FULL :
+			  w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
+							    DROP_REASON_TUPLE_TAKEN;
+		return NEW_FLOW_DROP;
+	}
+	if (is_mid_stream) {
+		struct ct_flow *made = bpf_map_lookup_elem(&ct_half_open, t);
+
+		if (made)
+			promote(w, t, made);
+	}
+	if (w->choice.affinity_hit) {
+		struct stats_service *s = stats_of(fe->service_id);
+
+		if (s)
+			count(s->affinity_hits, 1);
+	}
+	count_new_flow(fe->service_id, w->choice.backend_id);
+	return NEW_FLOW_OK;
+}

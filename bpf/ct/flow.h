@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Flow tables. TCP is half-open (an LRU that a flood may churn) until the client has acknowledged
+ * the backend's SYN-ACK, then established (a plain hash that the kernel never evicts). Everything
+ * else lives in ct_any.
+ */
+#pragma once
+#include "../maps/scratch.h"
+
+#define UDP_TIMEOUT_NS        (60 * NSEC_PER_SEC)
+#define UDP_STREAM_TIMEOUT_NS (120 * NSEC_PER_SEC)
+#define TOUCH_INTERVAL_NS     NSEC_PER_SEC
+
+static __always_inline struct ct_flow *lookup_half_open(const struct ct_tuple *t)
+{
+	struct ct_flow *f = bpf_map_lookup_elem(&ct_half_open, t);
+
+	/* Promotion inserts there before it deletes here: look once more. */
+	return f ? f : bpf_map_lookup_elem(&ct_flows, t);
+}
+
+static __always_inline struct ct_flow *lookup_flow(const struct ct_tuple *t)
+{
+	struct ct_flow *f;
+
+	if (t->proto != IPPROTO_TCP_)
+		return bpf_map_lookup_elem(&ct_any, t);
+	f = bpf_map_lookup_elem(&ct_flows, t);
+	return f ? f : lookup_half_open(t);
+}
+
+static __always_inline long insert_flow(const struct ct_tuple *t, const struct ct_flow *f, __u64 flags)
+{
+	if (t->proto != IPPROTO_TCP_)
+		return bpf_map_update_elem(&ct_any, t, f, flags);
+	return bpf_map_update_elem(&ct_half_open, t, f, flags);
+}
+
+static __always_inline void delete_flow(const struct ct_tuple *t)
+{
+	if (t->proto != IPPROTO_TCP_) {
+		bpf_map_delete_elem(&ct_any, t);
+		return;
+	}
+	bpf_map_delete_elem(&ct_half_open, t);
+	bpf_map_delete_elem(&ct_flows, t);
+}
+
+/* Both directions; w->reply is overwritten with the peer's key. */
+static __always_inline void delete_pair(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+{
+	if (setting(SETTING_READ_ONLY))
+		return;
+	w->reply = f->peer;
+	delete_flow(&w->reply);
+	delete_flow(t);
+}
+
+static __always_inline int is_expired(const struct ct_tuple *t, const struct ct_flow *f, __u64 now)
+{
+	__u64 limit = f->flags & CT_F_SEEN_REPLY ? UDP_STREAM_TIMEOUT_NS : UDP_TIMEOUT_NS;
+
+	return t->proto != IPPROTO_TCP_ && now > f->last_seen_ns && now - f->last_seen_ns > limit;
+}
+
+static __always_inline int is_closing(const struct ct_flow *f)
+{
+	return (f->flags & CT_F_RST) ||
+	       (f->flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) == (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
+}
+
+/* Writes the pair w->pkt.tuple <-> w->reply. The reply key goes first with NOEXIST: that is the
+ * reservation of the tuple (and of a SNAT port). Returns 0, -1 when the reply tuple is taken, -2
+ * when a table is full.
+ */
+static __always_inline int create_pair(struct work *w)
+{
+	struct ct_flow *other = &w->other;
+	long err;
+
+	if (setting(SETTING_READ_ONLY))
+		return 0;
+	/* A live established flow may own the tuple while ct_half_open has no trace of it. */
+	if (w->reply.proto == IPPROTO_TCP_ && bpf_map_lookup_elem(&ct_flows, &w->reply))
+		return -1;
+	*other = w->flow;
+	other->peer = w->pkt.tuple;
+	err = insert_flow(&w->reply, other, BPF_NOEXIST);
+	if (err)
+		return err == -17 /* EEXIST */ ? -1 : -2;
+	w->flow.peer = w->reply;
+	err = insert_flow(&w->pkt.tuple, &w->flow, BPF_ANY);
+	if (err) {
+		delete_flow(&w->reply);
+		return -2;
+	}
+	return 0;
+}
+
+/* Moves a half-open pair into ct_flows. t, f: the original direction. Returns 0, or -1 when the
+ * table is full.
+ */
+static __always_inline int promote(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+{
+	struct ct_flow *reply;
+
+	if (setting(SETTING_READ_ONLY))
+		return 0;
+	w->reply = f->peer;
+	w->flow = *f;
+	w->flow.flags |= CT_F_ESTABLISHED | CT_F_SEEN_REPLY;
+	reply = bpf_map_lookup_elem(&ct_half_open, &w->reply);
+	if (reply) {
+		w->other = *reply;
+	} else {
+		/* The LRU dropped this half: the original knows all that it needs. */
+		w->other = *f;
+		w->other.peer = *t;
+		w->other.next_hop.ifindex = 0;
+	}
+	w->other.flags |= CT_F_ESTABLISHED | CT_F_SEEN_REPLY;
+	if (bpf_map_update_elem(&ct_flows, &w->reply, &w->other, BPF_ANY))
+		return -1;
+	if (bpf_map_update_elem(&ct_flows, t, &w->flow, BPF_ANY)) {
+		bpf_map_delete_elem(&ct_flows, &w->reply);
+		return -1;
+	}
+	bpf_map_delete_elem(&ct_half_open, &w->reply);
+	bpf_map_delete_elem(&ct_half_open, t);
+	return 0;
+}
+
+/* FIN and RST are seen on one direction but concern both entries. */
+static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8 tcp_flags, __u8 dir)
+{
+	__u32 bits = 0;
+	struct ct_flow *peer;
+
+	if (tcp_flags & TCP_FIN)
+		bits |= dir == CT_ORIGINAL ? CT_F_FIN_ORIGINAL : CT_F_FIN_REPLY;
+	if (tcp_flags & TCP_RST)
+		bits |= CT_F_RST;
+	if (!bits || (f->flags & bits) == bits)
+		return;
+	f->flags |= bits;
+	w->reply = f->peer;
+	peer = lookup_flow(&w->reply);
+	if (peer)
+		peer->flags |= bits;
+}
+
+/* An LRU may drop one half of a pair. Once a second the other half is looked at (which also keeps
+ * it young) and made again if it is gone.
+ */
+static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+{
+	struct ct_flow *peer;
+
+	w->reply = f->peer;
+	peer = lookup_flow(&w->reply);
+	if (peer) {
+		if (t->dir == CT_REPLY)
+			peer->flags |= CT_F_SEEN_REPLY;
+		return;
+	}
+	if (f->flags & CT_F_ESTABLISHED)
+		return;
+	w->other = *f;
+	w->other.peer = *t;
+	w->other.next_hop.ifindex = 0;
+	insert_flow(&w->reply, &w->other, BPF_NOEXIST);
+}
+
+static __always_inline void touch_flow(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
+{
+	__u64 now;
+
+	if (setting(SETTING_READ_ONLY))
+		return;
+	now = bpf_ktime_get_ns();
+	f->packets++;
+	f->bytes += w->pkt.l3_len;
+	if (t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_FIN | TCP_RST)))
+		mark_closing(w, f, w->pkt.tcp_flags, t->dir);
+	if (now - f->last_seen_ns < TOUCH_INTERVAL_NS &&
+	    (t->dir == CT_ORIGINAL || (f->flags & CT_F_SEEN_REPLY))) {
+		if (f->flags & CT_F_ESTABLISHED)
+			return;
+		f->last_seen_ns = now;
+		return;
+	}
+	f->last_seen_ns = now;
+	if (t->dir == CT_REPLY)
+		f->flags |= CT_F_SEEN_REPLY;
+	keep_peer(w, t, f);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Socket hooks: a local process that connects to a frontend talks to the backend from the start,
+ * no packet is rewritten. Addresses are v4-mapped on the stack; a v4-mapped destination of an IPv6
+ * socket is IPv4. These programs may be preempted: no per-CPU scratch here.
+ */
+#pragma once
+#include "../lb/select.h"
+
+#define SOCK_ALLOW 1
+#define SOCK_DENY  0
+#define ECONNREFUSED_ 111
+
+struct sock_dst {
+	struct lb_addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+static __always_inline int is_our_socket(struct bpf_sock_addr *ctx)
+{
+	if (setting(SETTING_SOCK_ALL))
+		return 1;
+	return bpf_get_netns_cookie(ctx) == settings.host_netns_cookie;
+}
+
+static __always_inline void sock_key(struct sock_reverse_key *key, __u64 cookie, const struct lb_addr *addr,
+				     __be16 port, __u8 proto, __u8 kind)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->cookie = cookie;
+	key->addr = *addr;
+	key->port = port;
+	key->proto = proto;
+	key->kind = kind;
+}
+
+static __always_inline void remember_socket(__u64 cookie, const struct sock_dst *dst, const struct choice *c,
+					    __u32 service_id)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse value = {
+		.addr = dst->addr,
+		.port = dst->port,
+		.service_id = service_id,
+		.backend_id = c->backend_id,
+		.backend_generation = c->backend_generation,
+	};
+
+	if (setting(SETTING_READ_ONLY))
+		return;
+	sock_key(&key, cookie, &c->addr, c->port, dst->proto, SOCK_REVERSE);
+	bpf_map_update_elem(&sock_reverse, &key, &value, BPF_ANY);
+	if (dst->proto != IPPROTO_UDP_)
+		return;
+	sock_key(&key, cookie, &dst->addr, dst->port, dst->proto, SOCK_FORWARD);
+	value.addr = c->addr;
+	value.port = c->port;
+	bpf_map_update_elem(&sock_reverse, &key, &value, BPF_ANY);
+}
+
+/* The backend that an unconnected UDP socket used last for this frontend, while it still serves. */
+static __always_inline int lookup_socket(__u64 cookie, const struct sock_dst *dst, __u32 service_id,
+					 struct choice *c)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse *known;
+	struct lb_backend *b;
+
+	sock_key(&key, cookie, &dst->addr, dst->port, dst->proto, SOCK_FORWARD);
+	known = bpf_map_lookup_elem(&sock_reverse, &key);
+	if (!known || known->service_id != service_id ||
+	    !(backend_state(known->backend_id, known->backend_generation, &b) & BACKEND_F_SERVING))
+		return 0;
+	choose(c, known->backend_id, b);
+	c->affinity_hit = 0;
+	return 1;
+}
+
+/* Translates dst in place. Returns SOCK_ALLOW or SOCK_DENY; *changed tells whether dst did. */
+static __always_inline int xlate_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst, __u32 path,
+					int *changed)
+{
+	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, &dst->addr);
+	struct lb_addr node = {};
+	struct choice c = {};
+	struct lb_frontend *fe;
+	struct stats_service *s;
+	__u64 cookie;
+	int err;
+
+	*changed = 0;
+	if (!address)
+		return SOCK_ALLOW;
+	/* Loopback frontends exist for this node's own namespace only. */
+	if ((address->flags & ADDRESS_F_LOOPBACK) &&
+	    bpf_get_netns_cookie(ctx) != settings.host_netns_cookie)
+		return SOCK_ALLOW;
+	fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
+	if (!fe)
+		goto none;
+	if (!is_client_allowed(fe, &node, 1))
+		return SOCK_ALLOW; /* the packet path drops it */
+	cookie = bpf_get_socket_cookie(ctx);
+	if (dst->proto != IPPROTO_UDP_ || !lookup_socket(cookie, dst, fe->service_id, &c)) {
+		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
+		if (err == SELECT_STALE) {
+			fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
+			if (!fe)
+				return SOCK_ALLOW;
+			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
+		}
+		if (err == SELECT_REFUSE)
+			goto refused;
+		/* Local policy means silence, and a connect cannot be silent: the packet path drops. */
+		if (err)
+			return SOCK_ALLOW;
+		remember_socket(cookie, dst, &c, fe->service_id);
+		count_new_flow(fe->service_id, c.backend_id);
+	}
+	s = c.affinity_hit ? stats_of(fe->service_id) : NULL;
+	if (s)
+		count(s->affinity_hits, 1);
+	count_path(path, 0);
+	dst->addr = c.addr;
+	dst->port = c.port;
+	*changed = 1;
+	return SOCK_ALLOW;
+none:
+	if (!(address->flags & ADDRESS_F_CLUSTER_IP) || (address->flags & ADDRESS_F_NODE))
+		return SOCK_ALLOW;
+refused:
+	count_path(PATH_SOCK_REFUSED, 0);
+	bpf_set_retval(-ECONNREFUSED_);
+	return SOCK_DENY;
+}
+
+/* The source of a received datagram, or the peer of a connected socket: backend -> frontend. */
+static __always_inline void restore_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst, int *changed)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse *known;
+
+	*changed = 0;
+	sock_key(&key, bpf_get_socket_cookie(ctx), &dst->addr, dst->port, dst->proto, SOCK_REVERSE);
+	known = bpf_map_lookup_elem(&sock_reverse, &key);
+	if (!known)
+		return;
+	dst->addr = known->addr;
+	dst->port = known->port;
+	*changed = 1;
+}
+
+static __always_inline void read4(struct bpf_sock_addr *ctx, struct sock_dst *dst)
+{
+	__builtin_memset(dst, 0, sizeof(*dst));
+	addr_from_v4(&dst->addr, ctx->user_ip4);
+	dst->port = ctx->user_port;
+	dst->proto = ctx->protocol;
+}
+
+static __always_inline void write4(struct bpf_sock_addr *ctx, const struct sock_dst *dst)
+{
+	ctx->user_ip4 = dst->addr.w[3];
+	ctx->user_port = dst->port;
+}
+
+static __always_inline void read6(struct bpf_sock_addr *ctx, struct sock_dst *dst)
+{
+	__builtin_memset(dst, 0, sizeof(*dst));
+	dst->addr.w[0] = ctx->user_ip6[0];
+	dst->addr.w[1] = ctx->user_ip6[1];
+	dst->addr.w[2] = ctx->user_ip6[2];
+	dst->addr.w[3] = ctx->user_ip6[3];
+	dst->port = ctx->user_port;
+	dst->proto = ctx->protocol;
+}
+
+static __always_inline void write6(struct bpf_sock_addr *ctx, const struct sock_dst *dst)
+{
+	ctx->user_ip6[0] = dst->addr.w[0];
+	ctx->user_ip6[1] = dst->addr.w[1];
+	ctx->user_ip6[2] = dst->addr.w[2];
+	ctx->user_ip6[3] = dst->addr.w[3];
+	ctx->user_port = dst->port;
+}
+
+/* A connected UDP socket would keep a dead backend for ever, since no hook runs when it sends: by
+ * default its packets are translated at egress instead.
+ */
+static __always_inline int is_connect_ours(struct bpf_sock_addr *ctx)
+{
+	if (ctx->protocol != IPPROTO_TCP_ &&
+	    !(ctx->protocol == IPPROTO_UDP_ && setting(SETTING_SOCK_UDP_CONNECT)))
+		return 0;
+	return is_our_socket(ctx);
+}
+
+SEC("cgroup/connect4")
+int sk_connect4(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed, ret;
+
+	if (!is_connect_ours(ctx))
+		return SOCK_ALLOW;
+	read4(ctx, &dst);
+	ret = xlate_socket(ctx, &dst, PATH_SOCK_CONNECT, &changed);
+	if (changed)
+		write4(ctx, &dst);
+	return ret;
+}
+
+SEC("cgroup/connect6")
+int sk_connect6(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed, ret;
+
+	if (!is_connect_ours(ctx))
+		return SOCK_ALLOW;
+	read6(ctx, &dst);
+	ret = xlate_socket(ctx, &dst, PATH_SOCK_CONNECT, &changed);
+	if (changed)
+		write6(ctx, &dst);
+	return ret;
+}
+
+SEC("cgroup/sendmsg4")
+int sk_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed, ret;
+
+	if (!is_our_socket(ctx))
+		return SOCK_ALLOW;
+	read4(ctx, &dst);
+	ret = xlate_socket(ctx, &dst, PATH_SOCK_SENDMSG, &changed);
+	if (changed)
+		write4(ctx, &dst);
+	return ret;
+}
+
+SEC("cgroup/sendmsg6")
+int sk_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed, ret;
+
+	if (!is_our_socket(ctx))
+		return SOCK_ALLOW;
+	read6(ctx, &dst);
+	ret = xlate_socket(ctx, &dst, PATH_SOCK_SENDMSG, &changed);
+	if (changed)
+		write6(ctx, &dst);
+	return ret;
+}
+
+static __always_inline int restore4(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed;
+
+	read4(ctx, &dst);
+	restore_socket(ctx, &dst, &changed);
+	if (changed)
+		write4(ctx, &dst);
+	return SOCK_ALLOW;
+}
+
+static __always_inline int restore6(struct bpf_sock_addr *ctx)
+{
+	struct sock_dst dst;
+	int changed;
+
+	read6(ctx, &dst);
+	restore_socket(ctx, &dst, &changed);
+	if (changed)
+		write6(ctx, &dst);
+	return SOCK_ALLOW;
+}
+
+SEC("cgroup/recvmsg4")
+int sk_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return restore4(ctx);
+}
+
+SEC("cgroup/recvmsg6")
+int sk_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return restore6(ctx);
+}
+
+SEC("cgroup/getpeername4")
+int sk_peername4(struct bpf_sock_addr *ctx)
+{
+	return restore4(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int sk_peername6(struct bpf_sock_addr *ctx)
+{
+	return restore6(ctx);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+#include "../ct/check.h"
+#include "../ct/create.h"
+#include "../ct/frag.h"
+#include "../nat/xlate.h"
+#include "../net/refuse.h"
+#include "../observe/finish.h"
+
+#define HEADERS_MAX 160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
+
+static __always_inline int parse_skb(struct __sk_buff *skb, struct pkt *p)
+{
+	if (skb->data + HEADERS_MAX > skb->data_end)
+		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
+	return parse_frame(p, (void *)(long)skb->data, (void *)(long)skb->data_end, skb->len);
+}
+
+/* Length on the wire of the largest segment. */
+static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u32 l4_len = p->tuple.proto == IPPROTO_TCP_ ? p->tcp_hdr_len : sizeof(struct udphdr);
+
+	return skb->gso_size ? p->l4_off - p->l3_off + l4_len + skb->gso_size : p->l3_len;
+}
+
+/* Sends the packet's refusal to where it came from. */
+static __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu, __u32 origin_service)
+{
+	__u32 service_id = origin_service & 0xffffff, origin = origin_service >> 24;
+	int reason = build_refusal(skb, w, what_mtu ? REFUSE_TOO_BIG : REFUSE_UNREACHABLE, what_mtu);
+	struct stats_service *s;
+
+	if (reason)
+		return drop_skb(skb, w, reason, service_id);
+	count_path(PATH_REFUSED, w->pkt.l3_len);
+	s = service_id ? stats_of(service_id) : NULL;
+	if (s)
+		count(s->refused, 1);
+	emit_event(w, EVENT_REFUSED, 0, service_id, HOOK_TC_INGRESS, skb->ifindex);
+	/* A socket of this node gets it as if it had come in by the device. */
+	return bpf_redirect(skb->ifindex, origin == ORIGIN_NODE ? BPF_F_INGRESS : 0);
+}
+
+static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum origin origin, __u32 service_id)
+{
+	return refuse_skb(skb, w, 0, (__u32)origin << 24 | service_id);
+}
+
+/* Past the stack: translated wholly and out, towards the flow's next hop. */
+static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
+{
+	struct ct_next_hop *nh = &f->next_hop;
+	__u32 ifindex = nh->ifindex, mtu = nh->mtu;
+	int has_mac = is_next_hop_valid(nh);
+	__u8 macs[12];
+	long rc;
+
+	w->reply = f->peer;
+	if (!has_mac) {
+		rc = lookup_route(skb, w, skb->ifindex, &w->reply.dst, &w->reply.src);
+		if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
+			return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
+		ifindex = w->fib.ifindex;
+		mtu = w->fib.mtu_result;
+		has_mac = rc == BPF_FIB_LKUP_RET_SUCCESS;
+		__builtin_memcpy(macs, w->fib.dmac, 6);
+		__builtin_memcpy(macs + 6, w->fib.smac, 6);
+		if (has_mac && !setting(SETTING_READ_ONLY))
+			store_next_hop(nh, &w->fib);
+	} else {
+		__builtin_memcpy(macs, nh->dmac, 6);
+		__builtin_memcpy(macs + 6, nh->smac, 6);
+	}
+	if (mtu && segment_len(skb, &w->pkt) > mtu) {
+		if (!w->pkt.dont_frag)
+			return drop_skb(skb, w, DROP_REASON_TOO_BIG, f->service_id);
+		return refuse_skb(skb, w, mtu, (__u32)ORIGIN_WIRE << 24 | f->service_id);
+	}
+	if (decrement_ttl_skb(skb, &w->pkt))
+		return drop_skb(skb, w, DROP_REASON_TTL, f->service_id);
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(path, w->pkt.l3_len);
+	/* No neighbour yet: the kernel resolves it and queues the packet meanwhile. */
+	if (!has_mac)
+		return bpf_redirect_neigh(ifindex, NULL, 0, 0);
+	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	return bpf_redirect(ifindex, 0);
+}
+
+/* This node's own packet leaves for the backend by the backend's route, not the service's. */
+static __always_inline int send_from_node(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+{
+	long rc;
+
+	w->reply = f->peer;
+	rc = lookup_route(skb, w, skb->ifindex, &w->reply.dst, &w->reply.src);
+	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(PATH_NODE_EGRESS, w->pkt.l3_len);
+	return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
+}
+
+/* A packet of the original direction, by its flow. */
+static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+{
+	__u32 flags = f->flags;
+
+	count_packet(f->service_id, w->pkt.l3_len);
+	if (w->pkt.more_frags && w->pkt.has_l4)
+		remember_fragment(&w->pkt);
+	if (flags & CT_F_PAST_STACK)
+		return send_past(skb, w, f, PATH_REMOTE_TC);
+	if (flags & CT_F_NODE_CLIENT)
+		return send_from_node(skb, w, f);
+	w->reply = f->peer;
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	if (!(flags & CT_F_HAIRPIN)) {
+		count_path(PATH_LOCAL, w->pkt.l3_len);
+		return TC_NEXT;
+	}
+	if (swap_macs_skb(skb))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(PATH_HAIRPIN, w->pkt.l3_len);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+/* A packet of the reply direction at the edge where it is restored. */
+static __noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+{
+	__u32 flags = f->flags;
+
+	touch_flow(w, &w->pkt.tuple, f);
+	note_synack(w, f);
+	count_reply(f->service_id, w->pkt.l3_len);
+	if (w->pkt.more_frags && w->pkt.has_l4)
+		remember_fragment(&w->pkt);
+	if (flags & CT_F_PAST_STACK)
+		return send_past(skb, w, f, PATH_REPLY_TC);
+	w->reply = f->peer;
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	if (flags & CT_F_HAIRPIN) {
+		if (swap_macs_skb(skb))
+			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+		count_path(PATH_HAIRPIN, w->pkt.l3_len);
+		return bpf_redirect(skb->ifindex, 0);
+	}
+	count_path(flags & CT_F_NODE_CLIENT ? PATH_NODE_REPLY : PATH_REPLY_EGRESS, w->pkt.l3_len);
+	return TC_NEXT;
+}
+
+static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u32 address_flags,
+				      enum origin origin)
+{
+	w->address_flags = address_flags;
+	w->origin = origin;
+	w->ifindex = skb->ifindex;
+	switch (new_flow(skb, w, 0)) {
+	case NEW_FLOW_OK:
+		emit_event(w, EVENT_NEW_FLOW, 0, w->service_id, HOOK_TC_INGRESS, skb->ifindex);
+		return forward_skb(skb, w, &w->flow);
+	case NEW_FLOW_REFUSE:
+		return refuse(skb, w, origin, w->service_id);
+	case NEW_FLOW_DROP:
+		return drop_skb(skb, w, w->reason, w->service_id);
+	default:
+		return TC_NEXT;
+	}
+}
+
+static __always_inline int is_hairpin_address(const struct lb_addr *addr)
+{
+	return addr_equal(addr, (const void *)&settings.hairpin4) ||
+	       addr_equal(addr, (const void *)&settings.hairpin6);
+}
+
+/* A packet that may begin or continue the original direction, or be a reply that is restored where
+ * it arrives. Everything that concerns nobody costs one failed lookup of each kind.
+ */
+static __always_inline int handle_client_side(struct __sk_buff *skb, struct work *w, enum origin origin)
+{
+	struct ct_tuple *t = &w->pkt.tuple;
+	struct lb_address *address;
+	struct ct_flow *f = NULL;
+	__u32 address_flags = 0;
+
+	if (!w->pkt.has_l4 && lookup_fragment(&w->pkt)) {
+		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+		/* A node's own address gets fragments that are none of ours. */
+		if (address && !(address->flags & ADDRESS_F_NODE))
+			return drop_skb(skb, w, DROP_REASON_FRAGMENT_UNKNOWN, 0);
+		return TC_NEXT;
+	}
+	t->dir = CT_ORIGINAL;
+	/* Established TCP outlives its Service, and so its address. */
+	if (t->proto == IPPROTO_TCP_)
+		f = bpf_map_lookup_elem(&ct_flows, t);
+	if (!f) {
+		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+		if (address)
+			address_flags = address->flags;
+		else if (origin != ORIGIN_POD || !is_hairpin_address(&t->dst))
+			return TC_NEXT;
+		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
+			t->dir = CT_REPLY;
+			f = lookup_flow(t);
+			if (f && (f->flags & CT_F_RESTORE_INGRESS))
+				return restore_skb(skb, w, f);
+			t->dir = CT_ORIGINAL;
+		}
+		if (t->proto == IPPROTO_TCP_)
+			f = lookup_half_open(t);
+		else
+			f = bpf_map_lookup_elem(&ct_any, t);
+	}
+	if (f) {
+		enum flow_verdict verdict = check_original(w, f);
+
+		if (verdict == FLOW_FULL) {
+			count_drop(DROP_REASON_FLOW_TABLE_FULL);
+			return refuse(skb, w, origin, f->service_id);
+		}
+		if (verdict == FLOW_USE) {
+			touch_flow(w, t, f);
+			return forward_skb(skb, w, f);
+		}
+		if (!address_flags) {
+			address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+			address_flags = address ? address->flags : 0;
+		}
+	}
+	if (!address_flags || (origin != ORIGIN_NODE && (address_flags & ADDRESS_F_LOOPBACK)) || !w->pkt.has_l4)
+		return TC_NEXT;
+	return begin_flow(skb, w, address_flags, origin);
+}
+
+/* A reply on its way to the client. Returns TC_NEXT and *is_reply = 0 when it is none. */
+static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, int *is_reply)
+{
+	struct ct_flow *f;
+
+	*is_reply = 0;
+	if (!w->pkt.has_l4 && lookup_fragment(&w->pkt))
+		return TC_NEXT;
+	w->pkt.tuple.dir = CT_REPLY;
+	f = lookup_flow(&w->pkt.tuple);
+	if (!f || (f->flags & CT_F_RESTORE_INGRESS))
+		return TC_NEXT;
+	*is_reply = 1;
+	return restore_skb(skb, w, f);
+}
+
+/* Host side of a pod's veth: what the pod sends. */
+SEC("tc")
+int tc_pod_in(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+
+	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+		return TC_NEXT;
+	return handle_client_side(skb, w, ORIGIN_POD);
+}
+
+/* Host side of a pod's veth: what the pod receives. */
+SEC("tc")
+int tc_pod_out(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+	int is_reply;
+
+	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+		return TC_NEXT;
+	return handle_reply(skb, w, &is_reply);
+}
+
+/* Uplink or overlay: what comes from outside. */
+SEC("tc")
+int tc_uplink_in(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+
+	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+		return TC_NEXT;
+	return handle_client_side(skb, w, ORIGIN_WIRE);
+}
+
+/* Uplink or overlay: what leaves, replies of local backends and this node's own packets. */
+SEC("tc")
+int tc_uplink_out(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+	int is_reply, verdict;
+
+	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+		return TC_NEXT;
+	verdict = handle_reply(skb, w, &is_reply);
+	/* Only what a local socket sent has not come in by a device. */
+	if (is_reply || skb->ingress_ifindex)
+		return verdict;
+	return handle_client_side(skb, w, ORIGIN_NODE);
+}

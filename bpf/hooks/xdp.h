@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* XDP finishes what goes past the stack: outside client <-> backend on another node. Whatever it
+ * cannot finish goes up unmodified, and tc on the same device does the whole.
+ */
+#pragma once
+#include "tc.h"
+
+static __always_inline int can_transmit(struct xdp_md *xdp, __u32 ifindex)
+{
+	return ifindex == xdp->ingress_ifindex || bpf_map_lookup_elem(&xdp_devices, &ifindex);
+}
+
+/* Makes sure that the flow's next hop is known and takes this packet; otherwise 0. */
+static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, struct ct_flow *f)
+{
+	struct ct_next_hop *nh = &f->next_hop;
+
+	if (!is_next_hop_valid(nh)) {
+		w->reply = f->peer;
+		if (lookup_route(xdp, w, xdp->ingress_ifindex, &w->reply.dst, &w->reply.src) !=
+		    BPF_FIB_LKUP_RET_SUCCESS)
+			return 0;
+		store_next_hop(nh, &w->fib);
+	}
+	return w->pkt.l3_len <= nh->mtu && w->pkt.ttl > 1 && can_transmit(xdp, nh->ifindex);
+}
+
+static __noinline int transmit(struct xdp_md *xdp, struct work *w, struct ct_flow *f, __u32 path)
+{
+	void *data, *data_end;
+	__u32 ifindex = f->next_hop.ifindex;
+
+	w->reply = f->peer;
+	if (xlate_xdp(xdp, &w->pkt, &w->reply) || decrement_ttl_xdp(xdp, &w->pkt))
+		goto failed;
+	data = (void *)(long)xdp->data;
+	data_end = (void *)(long)xdp->data_end;
+	if (data + ETH_HLEN > data_end)
+		goto failed;
+	__builtin_memcpy(data, f->next_hop.dmac, 6);
+	__builtin_memcpy(data + 6, f->next_hop.smac, 6);
+	count_path(path, w->pkt.l3_len);
+	if (ifindex == xdp->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect_map(&xdp_devices, ifindex, 0);
+failed:
+	count_drop(DROP_REASON_REWRITE_FAILED);
+	return XDP_DROP;
+}
+
+static __always_inline int leave_to_tc(struct work *w)
+{
+	count_path(PATH_XDP_TO_STACK, w->pkt.l3_len);
+	return XDP_PASS;
+}
+
+SEC("xdp")
+int xdp_uplink(struct xdp_md *xdp)
+{
+	void *data = (void *)(long)xdp->data, *data_end = (void *)(long)xdp->data_end;
+	__u32 address_flags;
+	struct work *w = get_work();
+	struct lb_address *address;
+	struct ct_flow *f = NULL;
+	struct ct_tuple *t;
+
+	if (!w || parse_frame(&w->pkt, data, data_end, data_end - data) != PARSE_OK || !w->pkt.plain)
+		return XDP_PASS;
+	t = &w->pkt.tuple;
+	t->dir = CT_ORIGINAL;
+	address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+	if (t->proto == IPPROTO_TCP_)
+		f = bpf_map_lookup_elem(&ct_flows, t);
+	if (!f && !address)
+		return XDP_PASS;
+	address_flags = address ? address->flags : 0;
+	if (!f && (address_flags & ADDRESS_F_NODE)) {
+		t->dir = CT_REPLY;
+		f = lookup_flow(t);
+		if (f && (f->flags & CT_F_PAST_STACK)) {
+			if (!resolve_next_hop(xdp, w, f))
+				return leave_to_tc(w);
+			touch_flow(w, t, f);
+			note_synack(w, f);
+			count_reply(f->service_id, w->pkt.l3_len);
+			return transmit(xdp, w, f, PATH_REPLY_XDP);
+		}
+		f = NULL;
+		t->dir = CT_ORIGINAL;
+	}
+	if (!f)
+		f = lookup_flow(t);
+	if (f) {
+		if (!(f->flags & CT_F_PAST_STACK))
+			return XDP_PASS;
+		if (is_flow_over(w, f) || !resolve_next_hop(xdp, w, f))
+			return leave_to_tc(w);
+		if (is_handshake_done(w, f) && promote(w, t, f))
+			return leave_to_tc(w);
+		touch_flow(w, t, f);
+		count_packet(f->service_id, w->pkt.l3_len);
+		return transmit(xdp, w, f, PATH_REMOTE_XDP);
+	}
+	if (address_flags & ADDRESS_F_LOOPBACK)
+		return XDP_PASS;
+	w->address_flags = address_flags;
+	w->origin = ORIGIN_WIRE;
+	w->ifindex = xdp->ingress_ifindex;
+	if (new_flow(xdp, w, 1))
+		return XDP_PASS;
+	emit_event(w, EVENT_NEW_FLOW, 0, w->service_id, HOOK_XDP, xdp->ingress_ifindex);
+	count_packet(w->service_id, w->pkt.l3_len);
+	return transmit(xdp, w, &w->flow, PATH_REMOTE_XDP);
+}
