@@ -46,6 +46,12 @@ static __always_inline int choose_backend(struct work *w, const struct lb_fronte
 			      hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
 }
 
+/* XDP: does the way out take frames from this device's XDP program? */
+static __always_inline int can_transmit(__u32 in, __u32 out)
+{
+	return in == out || bpf_map_lookup_elem(&xdp_devices, &out);
+}
+
 static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct lb_addr *addr)
 {
 	struct snat_source_key key = { .ifindex = ifindex, .family = w->pkt.is_v4 ? 4 : 6 };
@@ -194,7 +200,8 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	if (is_mid_stream && (w->flow.flags & CT_F_PAST_STACK))
 		return NEW_FLOW_REFUSE;
 	if (xdp && (!(w->flow.flags & CT_F_PAST_STACK) || !w->flow.next_hop.ifindex ||
-		    w->flow.next_hop.mtu < w->pkt.l3_len || w->pkt.ttl <= 1))
+		    w->flow.next_hop.mtu < w->pkt.l3_len || w->pkt.ttl <= 1 ||
+		    !can_transmit(w->ifindex, w->flow.next_hop.ifindex)))
 		return NEW_FLOW_LEAVE;
 	err = reserve_reply(w);
 	if (err) {

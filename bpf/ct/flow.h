@@ -68,25 +68,53 @@ static __always_inline int is_closing(const struct ct_flow *f)
 	       (f->flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) == (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
 }
 
+static __always_inline int is_same_tuple(const struct ct_tuple *a, const struct ct_tuple *b)
+{
+	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) && a->sport == b->sport &&
+	       a->dport == b->dport && a->proto == b->proto && a->dir == b->dir;
+}
+
+/* May w->reply be given to w->pkt.tuple although there is an entry? Yes when that entry is this
+ * flow's own (another CPU was first, or an LRU dropped the original half), or is over.
+ */
+static __always_inline int is_reply_ours(struct work *w, const struct ct_flow *owner)
+{
+	return is_same_tuple(&owner->peer, &w->pkt.tuple) || is_closing(owner) ||
+	       is_expired(&w->reply, owner, bpf_ktime_get_ns());
+}
+
 /* Writes the pair w->pkt.tuple <-> w->reply. The reply key goes first with NOEXIST: that is the
  * reservation of the tuple (and of a SNAT port). Returns 0, -1 when the reply tuple is taken, -2
  * when a table is full.
  */
 static __always_inline int create_pair(struct work *w)
 {
-	struct ct_flow *other = &w->other;
+	struct ct_flow *owner;
 	long err;
 
 	if (setting(SETTING_READ_ONLY))
 		return 0;
 	/* A live established flow may own the tuple while ct_half_open has no trace of it. */
-	if (w->reply.proto == IPPROTO_TCP_ && bpf_map_lookup_elem(&ct_flows, &w->reply))
-		return -1;
-	*other = w->flow;
-	other->peer = w->pkt.tuple;
-	err = insert_flow(&w->reply, other, BPF_NOEXIST);
+	if (w->reply.proto == IPPROTO_TCP_) {
+		owner = bpf_map_lookup_elem(&ct_flows, &w->reply);
+		if (owner) {
+			if (!is_reply_ours(w, owner))
+				return -1;
+			bpf_map_delete_elem(&ct_flows, &w->reply);
+		}
+	}
+	w->other = w->flow;
+	w->other.peer = w->pkt.tuple;
+	w->other.next_hop.ifindex = 0;
+	err = insert_flow(&w->reply, &w->other, BPF_NOEXIST);
+	if (err == -17 /* EEXIST */) {
+		owner = lookup_flow(&w->reply);
+		if (owner && !is_reply_ours(w, owner))
+			return -1;
+		err = insert_flow(&w->reply, &w->other, BPF_ANY);
+	}
 	if (err)
-		return err == -17 /* EEXIST */ ? -1 : -2;
+		return -2;
 	w->flow.peer = w->reply;
 	err = insert_flow(&w->pkt.tuple, &w->flow, BPF_ANY);
 	if (err) {
@@ -129,23 +157,27 @@ static __always_inline int promote(struct work *w, const struct ct_tuple *t, con
 	return 0;
 }
 
-/* FIN and RST are seen on one direction but concern both entries. */
+/* FIN and RST are seen on one direction but concern both entries. A RST may be forged: it counts
+ * until either side goes on as if nothing had happened.
+ */
 static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8 tcp_flags, __u8 dir)
 {
-	__u32 bits = 0;
+	__u32 set = 0, clear = 0;
 	struct ct_flow *peer;
 
 	if (tcp_flags & TCP_FIN)
-		bits |= dir == CT_ORIGINAL ? CT_F_FIN_ORIGINAL : CT_F_FIN_REPLY;
+		set |= dir == CT_ORIGINAL ? CT_F_FIN_ORIGINAL : CT_F_FIN_REPLY;
 	if (tcp_flags & TCP_RST)
-		bits |= CT_F_RST;
-	if (!bits || (f->flags & bits) == bits)
+		set |= CT_F_RST;
+	else
+		clear = CT_F_RST;
+	if ((f->flags & set) == set && !(f->flags & clear))
 		return;
-	f->flags |= bits;
+	f->flags = (f->flags | set) & ~clear;
 	w->reply = f->peer;
 	peer = lookup_flow(&w->reply);
 	if (peer)
-		peer->flags |= bits;
+		peer->flags = (peer->flags | set) & ~clear;
 }
 
 /* An LRU may drop one half of a pair. Once a second the other half is looked at (which also keeps
@@ -179,15 +211,12 @@ static __always_inline void touch_flow(struct work *w, const struct ct_tuple *t,
 	now = bpf_ktime_get_ns();
 	f->packets++;
 	f->bytes += w->pkt.l3_len;
-	if (t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_FIN | TCP_RST)))
+	if (t->proto == IPPROTO_TCP_)
 		mark_closing(w, f, w->pkt.tcp_flags, t->dir);
+	/* The shared cache line is written once a second and not once a packet. */
 	if (now - f->last_seen_ns < TOUCH_INTERVAL_NS &&
-	    (t->dir == CT_ORIGINAL || (f->flags & CT_F_SEEN_REPLY))) {
-		if (f->flags & CT_F_ESTABLISHED)
-			return;
-		f->last_seen_ns = now;
+	    (t->dir == CT_ORIGINAL || (f->flags & CT_F_SEEN_REPLY)))
 		return;
-	}
 	f->last_seen_ns = now;
 	if (t->dir == CT_REPLY)
 		f->flags |= CT_F_SEEN_REPLY;

@@ -4,6 +4,7 @@
 #include "../ct/create.h"
 #include "../ct/frag.h"
 #include "../nat/xlate.h"
+#include "../nat/icmp_error.h"
 #include "../net/refuse.h"
 #include "../observe/finish.h"
 
@@ -52,25 +53,22 @@ static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct
 {
 	struct ct_next_hop *nh = &f->next_hop;
 	__u32 ifindex = nh->ifindex, mtu = nh->mtu;
-	int has_mac = is_next_hop_valid(nh);
+	int is_cached = is_next_hop_valid(nh);
 	__u8 macs[12];
 	long rc;
 
 	w->reply = f->peer;
-	if (!has_mac) {
+	if (is_cached) {
+		__builtin_memcpy(macs, nh->dmac, 6);
+		__builtin_memcpy(macs + 6, nh->smac, 6);
+	} else {
 		rc = lookup_route(skb, w, skb->ifindex, &w->reply.dst, &w->reply.src);
 		if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 			return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
 		ifindex = w->fib.ifindex;
 		mtu = w->fib.mtu_result;
-		has_mac = rc == BPF_FIB_LKUP_RET_SUCCESS;
-		__builtin_memcpy(macs, w->fib.dmac, 6);
-		__builtin_memcpy(macs + 6, w->fib.smac, 6);
-		if (has_mac && !setting(SETTING_READ_ONLY))
+		if (rc == BPF_FIB_LKUP_RET_SUCCESS && !setting(SETTING_READ_ONLY))
 			store_next_hop(nh, &w->fib);
-	} else {
-		__builtin_memcpy(macs, nh->dmac, 6);
-		__builtin_memcpy(macs + 6, nh->smac, 6);
 	}
 	if (mtu && segment_len(skb, &w->pkt) > mtu) {
 		if (!w->pkt.dont_frag)
@@ -82,8 +80,10 @@ static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(path, w->pkt.l3_len);
-	/* No neighbour yet: the kernel resolves it and queues the packet meanwhile. */
-	if (!has_mac)
+	/* The kernel resolves the neighbour and queues the packet meanwhile. Also once a second when
+	 * it is known: an entry that only BPF reads would go stale and never be probed again.
+	 */
+	if (!is_cached)
 		return bpf_redirect_neigh(ifindex, NULL, 0, 0);
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -256,14 +256,70 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 	return restore_skb(skb, w, f);
 }
 
+/* An ICMP error about a translated flow goes the way of the flow. is_egress: the side where replies
+ * are restored on their way out.
+ */
+static __noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_egress)
+{
+	struct addr_pair outer, now;
+	struct icmp_error e = {};
+	struct ct_flow *f;
+	__u32 flags;
+	long rc;
+
+	if (parse_icmp_error(skb, w, &e, &outer))
+		return TC_NEXT;
+	w->pkt.tuple.dir = CT_REPLY;
+	f = lookup_flow(&w->pkt.tuple);
+	if (f && !!(f->flags & CT_F_RESTORE_INGRESS) == is_egress)
+		f = NULL;
+	if (!f) {
+		if (is_egress)
+			return TC_NEXT;
+		w->pkt.tuple.dir = CT_ORIGINAL;
+		f = lookup_flow(&w->pkt.tuple);
+		if (!f)
+			return TC_NEXT;
+	}
+	flags = f->flags;
+	w->reply = f->peer;
+	/* From the far end itself, or from a router on the way, which keeps its address. */
+	now.src = addr_equal(&outer.src, &e.inner_dst) ? w->reply.dst : outer.src;
+	now.dst = w->reply.src;
+	if (xlate_icmp_error(skb, w, &e, &outer, &now))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(PATH_ICMP_ERROR, w->pkt.l3_len);
+	if (flags & CT_F_PAST_STACK) {
+		rc = lookup_route(skb, w, skb->ifindex, &now.src, &now.dst);
+		if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
+			return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
+		return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
+	}
+	if (flags & CT_F_HAIRPIN)
+		return swap_macs_skb(skb) ? TC_SHOT : bpf_redirect(skb->ifindex, 0);
+	return TC_NEXT;
+}
+
+/* Parses; on anything but a packet with ports *verdict is final. */
+static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, int is_egress, int *verdict)
+{
+	int parsed = parse_skb(skb, &w->pkt);
+
+	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, w, is_egress) : TC_NEXT;
+	return parsed == PARSE_OK;
+}
+
 /* Host side of a pod's veth: what the pod sends. */
 SEC("tc")
 int tc_pod_in(struct __sk_buff *skb)
 {
 	struct work *w = get_work();
+	int verdict;
 
-	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+	if (!w)
 		return TC_NEXT;
+	if (!is_port_packet(skb, w, 0, &verdict))
+		return verdict;
 	return handle_client_side(skb, w, ORIGIN_POD);
 }
 
@@ -272,10 +328,12 @@ SEC("tc")
 int tc_pod_out(struct __sk_buff *skb)
 {
 	struct work *w = get_work();
-	int is_reply;
+	int is_reply, verdict;
 
-	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+	if (!w)
 		return TC_NEXT;
+	if (!is_port_packet(skb, w, 1, &verdict))
+		return verdict;
 	return handle_reply(skb, w, &is_reply);
 }
 
@@ -284,9 +342,12 @@ SEC("tc")
 int tc_uplink_in(struct __sk_buff *skb)
 {
 	struct work *w = get_work();
+	int verdict;
 
-	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+	if (!w)
 		return TC_NEXT;
+	if (!is_port_packet(skb, w, 0, &verdict))
+		return verdict;
 	return handle_client_side(skb, w, ORIGIN_WIRE);
 }
 
@@ -297,8 +358,10 @@ int tc_uplink_out(struct __sk_buff *skb)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w || parse_skb(skb, &w->pkt) != PARSE_OK)
+	if (!w)
 		return TC_NEXT;
+	if (!is_port_packet(skb, w, 1, &verdict))
+		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	/* Only what a local socket sent has not come in by a device. */
 	if (is_reply || skb->ingress_ifindex)

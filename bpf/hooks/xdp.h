@@ -5,11 +5,6 @@
 #pragma once
 #include "tc.h"
 
-static __always_inline int can_transmit(struct xdp_md *xdp, __u32 ifindex)
-{
-	return ifindex == xdp->ingress_ifindex || bpf_map_lookup_elem(&xdp_devices, &ifindex);
-}
-
 /* Makes sure that the flow's next hop is known and takes this packet; otherwise 0. */
 static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, struct ct_flow *f)
 {
@@ -22,7 +17,7 @@ static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, 
 			return 0;
 		store_next_hop(nh, &w->fib);
 	}
-	return w->pkt.l3_len <= nh->mtu && w->pkt.ttl > 1 && can_transmit(xdp, nh->ifindex);
+	return w->pkt.l3_len <= nh->mtu && w->pkt.ttl > 1 && can_transmit(xdp->ingress_ifindex, nh->ifindex);
 }
 
 static __noinline int transmit(struct xdp_md *xdp, struct work *w, struct ct_flow *f, __u32 path)

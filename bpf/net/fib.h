@@ -5,12 +5,14 @@
 #define FIB_CACHE_NS NSEC_PER_SEC
 
 /* Routes src -> dst as if it came in by ifindex. Fills w->fib; returns BPF_FIB_LKUP_RET_* or < 0.
- * On SUCCESS and NO_NEIGH w->fib.ifindex is the way out and w->fib.mtu_result its MTU.
+ * On SUCCESS and NO_NEIGH w->fib.ifindex is the way out and w->fib.mtu_result its MTU, 0 when
+ * the kernel did not tell.
  */
 static __always_inline long lookup_route(void *ctx, struct work *w, __u32 ifindex, const struct lb_addr *src,
 					 const struct lb_addr *dst)
 {
 	struct bpf_fib_lookup *fib = &w->fib;
+	long rc;
 
 	__builtin_memset(fib, 0, sizeof(*fib));
 	fib->ifindex = ifindex;
@@ -26,7 +28,10 @@ static __always_inline long lookup_route(void *ctx, struct work *w, __u32 ifinde
 		__builtin_memcpy(fib->ipv6_src, src, 16);
 		__builtin_memcpy(fib->ipv6_dst, dst, 16);
 	}
-	return bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	rc = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	if (rc != BPF_FIB_LKUP_RET_SUCCESS)
+		fib->mtu_result = 0;
+	return rc;
 }
 
 static __always_inline __u32 device_class(__u32 ifindex)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 #pragma once
 #include "../maps/maps.h"
+#include "../maps/settings.h"
 
 static __always_inline __u32 stats_shard(void)
 {
@@ -15,7 +16,11 @@ static __always_inline struct stats_service *stats_of(__u32 service_id)
 }
 
 /* Shards are shared by CPUs eight apart, hence the atomic adds. */
-#define count(field, n) __sync_fetch_and_add(&(field), (n))
+#define count(field, n)                                     \
+	do {                                                \
+		if (!setting(SETTING_READ_ONLY))            \
+			__sync_fetch_and_add(&(field), (n)); \
+	} while (0)
 
 static __always_inline void count_packet(__u32 service_id, __u32 bytes)
 {

@@ -13,6 +13,7 @@ enum parse_result {
 	PARSE_OK = 0,
 	PARSE_NOT_OURS = 1, /* not IP, or a protocol without ports: leave alone */
 	PARSE_BAD = 2,      /* truncated or contradicting itself */
+	PARSE_ICMP = 3,     /* ICMP or ICMPv6, at l4_off; tuple has the addresses */
 };
 
 #define TCP_FIN 1
@@ -94,7 +95,7 @@ static __always_inline int parse_v4(struct pkt *p, void *data, void *data_end)
 	p->tuple.proto = ip->protocol;
 	addr_from_v4(&p->tuple.src, ip->saddr);
 	addr_from_v4(&p->tuple.dst, ip->daddr);
-	if (ip->protocol != IPPROTO_TCP_ && ip->protocol != IPPROTO_UDP_)
+	if (ip->protocol != IPPROTO_TCP_ && ip->protocol != IPPROTO_UDP_ && ip->protocol != IPPROTO_ICMP_)
 		return PARSE_NOT_OURS;
 	if (bpf_ntohs(ip->tot_len) > p->l3_len || bpf_ntohs(ip->tot_len) < ihl) {
 		/* A GSO packet above 64 KiB carries 0. */
@@ -110,6 +111,10 @@ static __always_inline int parse_v4(struct pkt *p, void *data, void *data_end)
 	p->has_l4 = !(frag & 0x1fff);
 	p->frag_id = ip->id;
 	p->plain = ihl == sizeof(*ip) && !(frag & 0x3fff);
+	if (ip->protocol == IPPROTO_ICMP_) {
+		p->l4_off = p->l3_off + ihl;
+		return frag & 0x3fff ? PARSE_NOT_OURS : PARSE_ICMP;
+	}
 	if (!p->has_l4) {
 		p->l4_off = p->l3_off + ihl;
 		return PARSE_OK;
@@ -139,6 +144,11 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 	__builtin_memcpy(&p->tuple.src, &ip->saddr, 16);
 	__builtin_memcpy(&p->tuple.dst, &ip->daddr, 16);
 	next = ip->nexthdr;
+	if (next == IPPROTO_ICMPV6_) {
+		p->tuple.proto = next;
+		p->l4_off = off;
+		return PARSE_ICMP;
+	}
 #pragma unroll
 	for (int i = 0; i < IP6_MAX_EXT; i++) {
 		__u8 *ext;
