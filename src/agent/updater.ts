@@ -1,0 +1,246 @@
+import type { Change, Warning } from '../model/objects.js';
+import type { NodeAddress } from './addresses.js';
+import { type Counters, Samples } from './counters.js';
+import type { Logger } from './log.js';
+
+/** A service port of one family as the model wants it; only its identity matters here. */
+interface Identified {
+  id: string;
+}
+
+export interface Delta<Service extends Identified> {
+  upserts: Service[];
+  removals: string[];
+  warnings: Warning[];
+}
+
+/** The pure model: changes in, what becomes different out. */
+export interface ModelPort<Service extends Identified> {
+  apply(changes: Change[]): Delta<Service>;
+}
+
+/** Plan and data path behind one face. Every call resolves to the number of operations written. */
+export interface Programmer<Service extends Identified> {
+  /** Forgets what it believes and reads the maps; ids found there are kept. */
+  restore(): Promise<void>;
+  /** Writes a difference. */
+  apply(delta: Delta<Service>): Promise<number>;
+  /** Makes the maps equal to these services and no others. */
+  reconcile(services: Iterable<Service>): Promise<number>;
+  setNodeAddresses(addresses: NodeAddress[]): Promise<number>;
+}
+
+export interface UpdaterOptions<Service extends Identified> {
+  model: ModelPort<Service>;
+  programmer: Programmer<Service>;
+  counters: Counters;
+  log: Logger;
+  onWarning: (warning: Warning) => void;
+  /** The maps hold all that the source has listed; called once. */
+  onServing: () => void;
+  /** How long a burst may gather, from its first change on. */
+  mergeMs?: number;
+  retryMs?: { first: number; most: number };
+  nowMs?: () => number;
+}
+
+/**
+ * The only writer of the maps: gathers changes for a few milliseconds, runs them through the model and
+ * writes the difference, one plan after the other. Nothing is written before `markSynced()`: half of the
+ * objects would look like services without endpoints, or like services that are gone. The first write, and
+ * the first after an error, compares everything.
+ */
+export class Updater<Service extends Identified> {
+  readonly latencyMs = new Samples();
+  readonly #o: UpdaterOptions<Service>;
+  readonly #nowMs: () => number;
+  readonly #desired = new Map<string, Service>();
+  #changes: Change[] = [];
+  #arrivals: number[] = [];
+  #addresses: NodeAddress[] | undefined;
+  #addressesDirty = false;
+  #synced = false;
+  #serving = false;
+  #compareAll = true;
+  #failures = 0;
+  #retryAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: UpdaterOptions<Service>) {
+    this.#o = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+  }
+
+  get serving(): boolean {
+    return this.#serving;
+  }
+
+  /** Service ports wanted at present. */
+  get services(): number {
+    return this.#desired.size;
+  }
+
+  enqueue(changes: readonly Change[]): void {
+    if (changes.length === 0) return;
+    const now = this.#nowMs();
+    for (const change of changes) {
+      this.#changes.push(change);
+      this.#arrivals.push(now);
+    }
+    this.#o.counters.events += changes.length;
+    this.#schedule();
+  }
+
+  /** Every watch has listed once. */
+  markSynced(): void {
+    this.#synced = true;
+    this.#schedule();
+  }
+
+  setNodeAddresses(addresses: NodeAddress[]): void {
+    if (this.#addresses && JSON.stringify(addresses) === JSON.stringify(this.#addresses)) return;
+    this.#addresses = addresses;
+    this.#addressesDirty = true;
+    this.#schedule();
+  }
+
+  /** Ends after the plan that is being written, if any; nothing is undone. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#running;
+  }
+
+  #hasWork(): boolean {
+    if (this.#changes.length > 0) return true;
+    return this.#synced && this.#addresses !== undefined && (this.#compareAll || this.#addressesDirty);
+  }
+
+  #schedule(): void {
+    if (this.#stopped || this.#timer || this.#running || !this.#hasWork()) return;
+    const backOff = Math.max(0, this.#retryAtMs - this.#nowMs());
+    this.#timer = setTimeout(() => this.#start(), Math.max(this.#o.mergeMs ?? 3, backOff));
+  }
+
+  #start(): void {
+    this.#timer = undefined;
+    this.#running = this.#round().finally(() => {
+      this.#running = undefined;
+      this.#schedule();
+    });
+  }
+
+  async #round(): Promise<void> {
+    const changes = this.#changes;
+    this.#changes = [];
+    const delta = this.#runModel(changes);
+    // Addresses come first: without them a NodePort would be looked up for nobody.
+    if (!this.#synced || !this.#addresses) {
+      if (!this.#synced) this.#arrivals = [];
+      return;
+    }
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    try {
+      await this.#write(delta, this.#addresses);
+    } catch (error) {
+      this.#arrivals = arrivals.concat(this.#arrivals);
+      this.#failed(error);
+      return;
+    }
+    this.#failures = 0;
+    this.#retryAtMs = 0;
+    if (!this.#serving) {
+      this.#serving = true;
+      this.#o.onServing();
+      return;
+    }
+    const now = this.#nowMs();
+    for (const arrival of arrivals) this.latencyMs.add(now - arrival);
+  }
+
+  async #write(delta: Delta<Service>, addresses: NodeAddress[]): Promise<void> {
+    const { counters, programmer } = this.#o;
+    if (this.#compareAll) {
+      counters.fullResyncs++;
+      await programmer.restore();
+      this.#addressesDirty = false;
+      counters.opsApplied += await programmer.setNodeAddresses(addresses);
+      counters.opsApplied += await programmer.reconcile(this.#desired.values());
+      counters.applies++;
+      this.#compareAll = false;
+      return;
+    }
+    if (this.#addressesDirty) {
+      this.#addressesDirty = false;
+      counters.opsApplied += await programmer.setNodeAddresses(addresses);
+    }
+    if (delta.upserts.length > 0 || delta.removals.length > 0) {
+      counters.opsApplied += await programmer.apply(delta);
+      counters.applies++;
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#o.counters.applyErrors++;
+    this.#compareAll = true;
+    const { first, most } = this.#o.retryMs ?? { first: 100, most: 30_000 };
+    const waitMs = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
+    this.#failures++;
+    this.#retryAtMs = this.#nowMs() + waitMs;
+    this.#o.log.error(
+      { err: error, retryInMs: waitMs },
+      'write maps: failed. what is in them goes on serving; everything is compared and written again',
+    );
+  }
+
+  #runModel(changes: Change[]): Delta<Service> {
+    if (changes.length === 0) return { upserts: [], removals: [], warnings: [] };
+    this.#o.counters.batches++;
+    let delta: Delta<Service>;
+    try {
+      delta = this.#o.model.apply(changes);
+    } catch (error) {
+      delta = this.#oneByOne(changes, error);
+    }
+    for (const warning of delta.warnings) this.#o.onWarning(warning);
+    for (const id of delta.removals) this.#desired.delete(id);
+    for (const service of delta.upserts) this.#desired.set(service.id, service);
+    this.#o.counters.servicesRecomputed += delta.upserts.length + delta.removals.length;
+    return delta;
+  }
+
+  /** One object that the model cannot digest must not take the others with it. */
+  #oneByOne(changes: Change[], error: unknown): Delta<Service> {
+    this.#o.log.error(
+      { err: error, changes: changes.length },
+      'compute services: failed. trying objects one by one',
+    );
+    const upserts = new Map<string, Service>();
+    const removals = new Set<string>();
+    const warnings: Warning[] = [];
+    for (const change of changes) {
+      try {
+        const delta = this.#o.model.apply([change]);
+        for (const id of delta.removals) {
+          removals.add(id);
+          upserts.delete(id);
+        }
+        for (const service of delta.upserts) {
+          upserts.set(service.id, service);
+          removals.delete(service.id);
+        }
+        warnings.push(...delta.warnings);
+      } catch (reason) {
+        this.#o.log.error(
+          { err: reason, object: `${change.kind} ${change.key}` },
+          'compute services: object left out',
+        );
+      }
+    }
+    return { upserts: [...upserts.values()], removals: [...removals], warnings };
+  }
+}
