@@ -92,6 +92,7 @@ enum lb_address_flags {
 	ADDRESS_F_CLUSTER_IP = 8, /* a Service's cluster IP: unknown ports are rejected */
 	ADDRESS_F_EXTERNAL = 16,  /* load-balancer or external IP */
 	ADDRESS_F_PRIMARY = 32,   /* the Node's InternalIP */
+	ADDRESS_F_ECHO = 64,      /* answer ping: a port has a usable endpoint and nobody owns it */
 };
 
 struct lb_address {

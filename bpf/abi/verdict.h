@@ -43,6 +43,7 @@ enum lb_path {
 	PATH_SOCK_SENDMSG = 13,
 	PATH_SOCK_REFUSED = 14,
 	PATH_ICMP_ERROR = 15, /* translated with its inner header */
+	PATH_ECHO = 16,       /* ping to a service address, answered */
 	PATH_MAX = 24,
 };
 

@@ -26,6 +26,8 @@ static __always_inline int is_flow_over(const struct work *w, const struct ct_fl
 		       !(backend_state(f->backend_id, f->backend_generation, &b) & BACKEND_F_ALIVE);
 	}
 	state = backend_state(f->backend_id, f->backend_generation, &b);
+	if (t->proto == IPPROTO_SCTP_ && w->pkt.sctp_chunk != SCTP_INIT)
+		return 0; /* an association ends by itself, like TCP */
 	return !(state & BACKEND_F_SERVING) || is_expired(t, f, bpf_ktime_get_ns());
 }
 

@@ -8,6 +8,7 @@
 
 #define UDP_TIMEOUT_NS        (60 * NSEC_PER_SEC)
 #define UDP_STREAM_TIMEOUT_NS (120 * NSEC_PER_SEC)
+#define SCTP_TIMEOUT_NS       (210 * NSEC_PER_SEC) /* heartbeats come every 30 s */
 #define TOUCH_INTERVAL_NS     NSEC_PER_SEC
 
 static __always_inline struct ct_flow *lookup_half_open(const struct ct_tuple *t)
@@ -57,7 +58,10 @@ static __always_inline void delete_pair(struct work *w, const struct ct_tuple *t
 
 static __always_inline int is_expired(const struct ct_tuple *t, const struct ct_flow *f, __u64 now)
 {
-	__u64 limit = f->flags & CT_F_SEEN_REPLY ? UDP_STREAM_TIMEOUT_NS : UDP_TIMEOUT_NS;
+	__u64 limit = UDP_TIMEOUT_NS;
+
+	if (f->flags & CT_F_SEEN_REPLY)
+		limit = t->proto == IPPROTO_SCTP_ ? SCTP_TIMEOUT_NS : UDP_STREAM_TIMEOUT_NS;
 
 	return t->proto != IPPROTO_TCP_ && now > f->last_seen_ns && now - f->last_seen_ns > limit;
 }

@@ -4,6 +4,7 @@
 #include "../ct/create.h"
 #include "../ct/frag.h"
 #include "../nat/xlate.h"
+#include "../nat/icmp_echo.h"
 #include "../nat/icmp_error.h"
 #include "../net/refuse.h"
 #include "../observe/finish.h"
@@ -105,11 +106,20 @@ static __always_inline int send_from_node(struct __sk_buff *skb, struct work *w,
 	return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
 }
 
+/* The CRC of a fragment's whole packet is out of reach: it can't get new ports. */
+static __always_inline int is_sctp_fragment(const struct pkt *p, const struct ct_flow *f)
+{
+	return p->tuple.proto == IPPROTO_SCTP_ && p->more_frags && p->has_l4 &&
+	       (f->peer.dport != p->tuple.sport || f->peer.sport != p->tuple.dport);
+}
+
 /* A packet of the original direction, by its flow. */
 static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
 {
 	__u32 flags = f->flags;
 
+	if (is_sctp_fragment(&w->pkt, f))
+		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
 	count_packet(f->service_id, w->pkt.l3_len);
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
@@ -135,6 +145,8 @@ static __noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct 
 {
 	__u32 flags = f->flags;
 
+	if (is_sctp_fragment(&w->pkt, f))
+		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
 	touch_flow(w, &w->pkt.tuple, f);
 	note_synack(w, f);
 	count_reply(f->service_id, w->pkt.l3_len);
@@ -205,6 +217,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 		if (address)
 			address_flags = address->flags;
+		else if (setting(SETTING_SERVICE_CIDRS) && in_range_set(RANGE_SET_SERVICE, &t->dst))
+			return drop_skb(skb, w, DROP_REASON_UNKNOWN_SERVICE_IP, 0);
 		else if (origin != ORIGIN_POD || !is_hairpin_address(&t->dst))
 			return TC_NEXT;
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
@@ -267,6 +281,15 @@ static __noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_
 	__u32 flags;
 	long rc;
 
+	if (!is_egress || !skb->ingress_ifindex) {
+		rc = answer_echo(skb, w);
+		if (rc < 0)
+			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, 0);
+		if (rc) {
+			count_path(PATH_ECHO, w->pkt.l3_len);
+			return bpf_redirect(skb->ifindex, is_egress ? BPF_F_INGRESS : 0);
+		}
+	}
 	if (parse_icmp_error(skb, w, &e, &outer))
 		return TC_NEXT;
 	w->pkt.tuple.dir = CT_REPLY;

@@ -59,7 +59,8 @@ int xdp_uplink(struct xdp_md *xdp)
 	struct ct_flow *f = NULL;
 	struct ct_tuple *t;
 
-	if (!w || parse_frame(&w->pkt, data, data_end, data_end - data) != PARSE_OK || !w->pkt.plain)
+	if (!w || parse_frame(&w->pkt, data, data_end, data_end - data) != PARSE_OK || !w->pkt.plain ||
+	    w->pkt.tuple.proto == IPPROTO_SCTP_)
 		return XDP_PASS;
 	t = &w->pkt.tuple;
 	t->dir = CT_ORIGINAL;

@@ -70,7 +70,7 @@ static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *
 		__builtin_memcpy(&t->src, &ip.daddr, 16);
 		__builtin_memcpy(&t->dst, &ip.saddr, 16);
 	}
-	if (t->proto != IPPROTO_TCP_ && t->proto != IPPROTO_UDP_)
+	if (!has_ports(t->proto))
 		return -1;
 	if (bpf_skb_load_bytes(skb, e->inner_l4_off, &ports, sizeof(ports)))
 		return -1;
@@ -79,7 +79,8 @@ static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *
 	e->inner_dst = t->src;
 	csum_at = t->proto == IPPROTO_TCP_ ? TCP_CSUM_OFF : UDP_CSUM_OFF;
 	e->inner_csum_off = e->inner_l4_off + csum_at;
-	e->has_inner_csum = e->inner_csum_off + 2 <= p->l3_off + p->l3_len;
+	/* An SCTP CRC can't be updated without the whole packet, and nobody checks it in a quote. */
+	e->has_inner_csum = t->proto != IPPROTO_SCTP_ && e->inner_csum_off + 2 <= p->l3_off + p->l3_len;
 	return 0;
 }
 

@@ -3,17 +3,36 @@
 #pragma once
 #include "../maps/scratch.h"
 #include "../net/csum.h"
+#include "../net/crc32c.h"
 
 #define IP4_CSUM_OFF  10
 #define IP4_SADDR_OFF 12
 #define IP6_SADDR_OFF 8
 #define TCP_CSUM_OFF  16
 #define UDP_CSUM_OFF  6
+#define SCTP_CRC_OFF  8
 
 struct addr_pair {
 	struct lb_addr src;
 	struct lb_addr dst;
 };
+
+/* SCTP sums no addresses. A CRC of 0 is left to offload and stays; the packet must be whole. */
+static __always_inline int xlate_sctp_skb(struct __sk_buff *skb, struct pkt *p, __u32 was_ports, __u32 ports)
+{
+	__u32 len = p->l3_len - (p->l4_off - p->l3_off), crc;
+
+	if (was_ports == ports)
+		return 0;
+	if (p->more_frags || bpf_skb_load_bytes(skb, p->l4_off + SCTP_CRC_OFF, &crc, sizeof(crc)))
+		return -1;
+	if (crc) {
+		crc ^= crc32c_change(was_ports ^ ports, len);
+		if (bpf_skb_store_bytes(skb, p->l4_off + SCTP_CRC_OFF, &crc, sizeof(crc), BPF_F_RECOMPUTE_CSUM))
+			return -1;
+	}
+	return bpf_skb_store_bytes(skb, p->l4_off, &ports, sizeof(ports), BPF_F_RECOMPUTE_CSUM) ? -1 : 0;
+}
 
 /* tc: only helpers know whether the L4 checksum is final, left to offload (then it holds the
  * pseudo-header alone) or summed by the device.
@@ -50,6 +69,8 @@ static __always_inline int xlate_skb(struct __sk_buff *skb, struct pkt *p, const
 	}
 	if (!p->has_l4)
 		return 0;
+	if (p->tuple.proto == IPPROTO_SCTP_)
+		return xlate_sctp_skb(skb, p, *(__u32 *)&was_ports, *(__u32 *)&ports);
 	if (bpf_l4_csum_replace(skb, csum_off, 0, diff, BPF_F_PSEUDO_HDR | mangled))
 		return -1;
 	if (*(__u32 *)&was_ports == *(__u32 *)&ports)

@@ -155,7 +155,7 @@ static __always_inline int quote_sum(struct __sk_buff *skb, struct work *w, __u3
 	int partial = 0;
 	__u16 field = 0;
 
-	if (p->has_l4) {
+	if (p->has_l4 && p->tuple.proto != IPPROTO_SCTP_) {
 		if (bpf_skb_load_bytes(skb, csum_off, &field, 2))
 			return -1;
 		/* A UDP checksum of 0 is none; the probe would not change it either. */

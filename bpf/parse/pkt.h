@@ -37,8 +37,17 @@ struct pkt {
 	__u8 dont_frag;
 	__u8 ttl;
 	__u8 plain; /* no IPv4 options, no extension headers, no fragment */
-	__u8 pad[3];
+	__u8 sctp_chunk; /* type of the first chunk */
+	__u8 pad[2];
 };
+
+#define SCTP_HLEN 12
+#define SCTP_INIT 1
+
+static __always_inline int has_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP_ || proto == IPPROTO_UDP_ || proto == IPPROTO_SCTP_;
+}
 
 #define IP6_MAX_EXT 6
 
@@ -77,6 +86,16 @@ static __always_inline int parse_ports(struct pkt *p, void *data, void *data_end
 		p->tuple.dport = ports[1];
 		return PARSE_OK;
 	}
+	if (p->tuple.proto == IPPROTO_SCTP_) {
+		__u8 *chunk = data + off + SCTP_HLEN;
+
+		if ((void *)(chunk + 1) > data_end)
+			return PARSE_BAD;
+		p->tuple.sport = ports[0];
+		p->tuple.dport = ports[1];
+		p->sctp_chunk = *chunk;
+		return PARSE_OK;
+	}
 	return PARSE_NOT_OURS;
 }
 
@@ -95,7 +114,7 @@ static __always_inline int parse_v4(struct pkt *p, void *data, void *data_end)
 	p->tuple.proto = ip->protocol;
 	addr_from_v4(&p->tuple.src, ip->saddr);
 	addr_from_v4(&p->tuple.dst, ip->daddr);
-	if (ip->protocol != IPPROTO_TCP_ && ip->protocol != IPPROTO_UDP_ && ip->protocol != IPPROTO_ICMP_)
+	if (!has_ports(ip->protocol) && ip->protocol != IPPROTO_ICMP_)
 		return PARSE_NOT_OURS;
 	if (bpf_ntohs(ip->tot_len) > p->l3_len || bpf_ntohs(ip->tot_len) < ihl) {
 		/* A GSO packet above 64 KiB carries 0. */
@@ -153,7 +172,7 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 	for (int i = 0; i < IP6_MAX_EXT; i++) {
 		__u8 *ext;
 
-		if (next == IPPROTO_TCP_ || next == IPPROTO_UDP_)
+		if (has_ports(next))
 			break;
 		p->plain = 0;
 		off &= 0x1ff;
@@ -181,7 +200,7 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 		if (off > 0x1c0)
 			return PARSE_NOT_OURS;
 	}
-	if (next != IPPROTO_TCP_ && next != IPPROTO_UDP_)
+	if (!has_ports(next))
 		return PARSE_NOT_OURS;
 	p->tuple.proto = next;
 	if (!p->has_l4) {
