@@ -1,0 +1,23 @@
+export { Agent, type AgentOptions } from './agent.js';
+export {
+  type AddressedPlace,
+  Box,
+  type BoxNode,
+  type BoxOutside,
+  type BoxPod,
+  createBox,
+  type Where,
+} from './box.js';
+export * from './clients.js';
+export type { BoxMode, BoxOptions, BoxPlan, NetfilterPreset, NodePlan, PodPlan, PodSpec } from './options.js';
+export { repositoryRoot, type Tool, toolPath } from './paths.js';
+export {
+  BoxCommandError,
+  BoxProcess,
+  type ExecOptions,
+  type ExecResult,
+  type Place,
+  type SpawnOptions,
+} from './process.js';
+export type { ServeOptions } from './servers.js';
+export { reapStale } from './state.js';
