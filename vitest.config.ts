@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { netnsPool } from './test/support/packet/netns-pool.js';
 
 // Three projects by what they need: nothing; a kernel that loads BPF; network namespaces.
 export default defineConfig({
@@ -9,6 +10,8 @@ export default defineConfig({
         test: {
           name: 'packet',
           include: ['test/packet/**/*.test.ts', 'test/native/**/*.test.ts'],
+          // A network namespace for every file.
+          pool: netnsPool(),
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
