@@ -15,9 +15,13 @@ export class HttpStatusError extends Error {
     this.name = 'HttpStatusError';
   }
 
-  /** The resourceVersion or continue token is too old: list again. */
+  /**
+   * The resourceVersion or continue token means nothing to the server: list again. It is too old, or, after the
+   * server's database was restored from a backup, from a future that no longer comes.
+   */
   get isGone(): boolean {
-    return this.status === 410 || this.reason === 'Expired' || this.reason === 'Gone';
+    if (this.status === 410 || this.reason === 'Expired' || this.reason === 'Gone') return true;
+    return /too large resource version/i.test(this.detail);
   }
 }
 

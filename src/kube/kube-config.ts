@@ -25,7 +25,7 @@ export function loadKubeConfig(path?: string): KubeConfig {
 }
 
 function loadInCluster(): KubeConfig {
-  if (!process.env['KUBERNETES_SERVICE_HOST'] || !process.env['KUBERNETES_SERVICE_PORT']) {
+  if (!process.env.KUBERNETES_SERVICE_HOST || !process.env.KUBERNETES_SERVICE_PORT) {
     throw new KubeConfigError(
       'find API server: not running in a pod, KUBERNETES_SERVICE_HOST is not set (EINVAL). ' +
         'Give --kubeconfig FILE, or --manifests DIR to work without a cluster',
@@ -100,7 +100,8 @@ function checkConfig(config: KubeConfig, fail: (cause: string, code: string, nex
   const wanted = config.getContextObject(context);
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
-    return fail(`cluster ${wanted?.cluster} is not among its clusters`, 'EINVAL', 'Correct the context');
+    fail(`cluster ${wanted?.cluster} is not among its clusters`, 'EINVAL', 'Correct the context');
+    return;
   }
   if (wanted?.user && config.getCurrentUser() === null) {
     fail(`user ${wanted.user} is not among its users`, 'EINVAL', 'Correct the context');

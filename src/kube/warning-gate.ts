@@ -8,6 +8,8 @@ export interface WarningGateOptions {
   now?: () => number;
 }
 
+const MAX_KEYS = 10_000;
+
 /** Lets the first warning of each kind through and holds back its repetitions while the trouble lasts. */
 export class WarningGate {
   readonly #last = new Map<string, { atMs: number; recovered: boolean }>();
@@ -25,14 +27,16 @@ export class WarningGate {
     const last = this.#last.get(key);
     if (last !== undefined) {
       const wait = last.recovered ? this.options.minimumMs : this.options.repeatMs;
-      last.recovered = false;
       if (now - last.atMs < wait) return;
     }
+    // Beyond this many different troubles the oldest are forgotten, at worst to be told again.
+    if (this.#last.size >= MAX_KEYS) this.#last.delete(this.#last.keys().next().value ?? '');
+    this.#last.delete(key);
     this.#last.set(key, { atMs: now, recovered: false });
     this.emit(warning);
   }
 
-  /** The trouble is over. Returns whether there was any that had not been called over yet. */
+  /** The trouble is over. Returns whether there was any that the operator has been told of. */
   recovered(matches: (key: string) => boolean): boolean {
     let any = false;
     for (const [key, entry] of this.#last) {
