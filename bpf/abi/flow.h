@@ -5,6 +5,7 @@
 enum ct_dir {
 	CT_ORIGINAL = 0, /* client -> frontend */
 	CT_REPLY = 1,    /* backend -> client, or -> the SNAT address */
+	CT_MIDDLE = 2,   /* client -> backend, as the stack saw it; SNAT follows at egress */
 };
 
 /* A packet's tuple as it arrives at the hook that rewrites it. */
@@ -30,6 +31,7 @@ enum ct_flow_flags {
 	CT_F_FIN_REPLY = 256,
 	CT_F_RST = 512,
 	CT_F_VIA_XDP = 1024, /* the first packet was finished by XDP */
+	CT_F_MIDDLE = 2048,  /* the second pair of a flow through the stack: SNAT at egress */
 };
 
 /* Where a past-the-stack flow's packets of this direction go next. Valid while generation equals

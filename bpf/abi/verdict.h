@@ -44,6 +44,8 @@ enum lb_path {
 	PATH_SOCK_REFUSED = 14,
 	PATH_ICMP_ERROR = 15, /* translated with its inner header */
 	PATH_ECHO = 16,       /* ping to a service address, answered */
+	PATH_MIDDLE = 17,       /* through the stack: source rewritten at egress */
+	PATH_MIDDLE_REPLY = 18, /* and restored at ingress, for the stack to route */
 	PATH_MAX = 24,
 };
 

@@ -67,51 +67,106 @@ static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct 
 	return 0;
 }
 
+struct port_search {
+	struct work *w;
+	__u32 start;
+	int err;
+};
+
+static long try_port(__u32 i, struct port_search *search)
+{
+	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
+	struct work *w = search->w;
+
+	w->reply.dport = bpf_htons(settings.snat_port_min + (search->start + i) % range);
+	search->err = create_pair(w);
+	return search->err != -1;
+}
+
 /* Reserves a reply tuple: the client's own port where the source is kept and nobody has it, else
  * one of the SNAT range. Returns 0, -1 (all taken) or -2 (table full).
  */
 static __noinline int reserve_reply(struct work *w)
 {
-	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
-	__u32 start = hash_tuple(&w->pkt.tuple, 0x5eed);
+	struct port_search search = { .w = w, .start = hash_tuple(&w->pkt.tuple, 0x5eed), .err = -1 };
+
+	if (!(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE))) {
+		w->reply.dport = w->pkt.tuple.sport;
+		search.err = create_pair(w);
+		if (search.err != -1)
+			return search.err;
+	}
+	bpf_loop(SNAT_TRIES, try_port, &search, 0);
+	return search.err;
+}
+
+/* Through the stack with SNAT, for kube-proxy's exact form and for CNIs whose policy must see the
+ * packet: the first pair (client -> frontend) leaves the middle form client <-> backend to the
+ * stack, and this second pair rewrites the source at egress and restores it where the reply
+ * arrives. w->flow and w->reply are the first pair's, and are kept. Returns 0 or a drop reason.
+ */
+static __noinline int create_middle(struct work *w)
+{
+	__u32 flags = w->flow.flags;
 	int err;
 
-	if (!(w->flow.flags & CT_F_PAST_STACK)) {
-		w->reply.dport = w->pkt.tuple.sport;
-		err = create_pair(w);
-		if (err != -1)
-			return err;
+	w->saved = w->pkt.tuple;
+	w->pkt.tuple.dst = w->reply.src;
+	w->pkt.tuple.dport = w->reply.sport;
+	w->pkt.tuple.sport = w->reply.dport;
+	w->pkt.tuple.dir = CT_MIDDLE;
+	w->reply.dst = w->snat_source;
+	w->flow.flags = CT_F_MIDDLE | CT_F_RESTORE_INGRESS | (flags & CT_F_EXTERNAL);
+	err = reserve_reply(w);
+	w->reply.dst = w->saved.src;
+	w->reply.dport = w->pkt.tuple.sport;
+	w->pkt.tuple = w->saved;
+	w->flow.flags = flags;
+	w->flow.peer = w->reply;
+	if (!err)
+		return 0;
+	if (!setting(SETTING_READ_ONLY)) {
+		delete_flow(&w->reply);
+		delete_flow(&w->pkt.tuple);
 	}
-	for (__u32 i = 0; i < SNAT_TRIES; i++) {
-		w->reply.dport = bpf_htons(settings.snat_port_min + (start + i) % range);
-		err = create_pair(w);
-		if (err != -1)
-			return err;
-	}
-	return -1;
+	return err == -2 ? DROP_REASON_FLOW_TABLE_FULL : DROP_REASON_SNAT_PORTS;
+}
+
+static __always_inline int is_masqueraded(const struct lb_frontend *fe, int is_internal, __u32 origin)
+{
+	if (fe->type == FRONTEND_CLUSTER_IP)
+		return setting(SETTING_MASQUERADE_ALL);
+	if (!setting(SETTING_MASQUERADE_EXTERNAL))
+		return 0;
+	/* Local policy keeps the source, for pods of this node too. */
+	return !(fe->flags & FRONTEND_F_EXTERNAL_LOCAL);
 }
 
 /* Decides the way of a new flow from where the backend is routed to. Returns 0 or a drop reason.
- * Sets w->flow.flags, w->flow.next_hop and w->reply.dst.
+ * Sets w->flow.flags, w->flow.next_hop, w->reply.dst and w->needs_middle with w->snat_source.
  */
 static __always_inline int choose_way(void *ctx, struct work *w, const struct lb_frontend *fe, int is_internal)
 {
 	__u32 origin = w->origin, class_;
+	int is_local;
 	long rc;
 
-	if (origin == ORIGIN_POD) {
-		if (!addr_equal(&w->choice.addr, &w->pkt.tuple.src))
-			return 0;
-		w->flow.flags |= CT_F_HAIRPIN | CT_F_RESTORE_INGRESS;
-		if (w->pkt.is_v4)
-			__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin4, 16);
-		else
-			__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin6, 16);
-		return 0;
-	}
+	w->needs_middle = 0;
 	if (origin == ORIGIN_NODE) {
 		w->flow.flags |= CT_F_NODE_CLIENT | CT_F_RESTORE_INGRESS;
 		return 0;
+	}
+	if (origin == ORIGIN_POD) {
+		if (addr_equal(&w->choice.addr, &w->pkt.tuple.src)) {
+			w->flow.flags |= CT_F_HAIRPIN | CT_F_RESTORE_INGRESS;
+			if (w->pkt.is_v4)
+				__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin4, 16);
+			else
+				__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin6, 16);
+			return 0;
+		}
+		if (!is_masqueraded(fe, is_internal, origin))
+			return 0;
 	}
 	/* Local policy keeps the source whatever the way is. */
 	if ((fe->flags & FRONTEND_F_EXTERNAL_LOCAL) && !is_internal)
@@ -122,8 +177,13 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP_REASON_NO_ROUTE;
 	class_ = device_class(w->fib.ifindex);
-	if (class_ == DEVICE_POD || class_ == DEVICE_BRIDGE)
-		return 0;
+	is_local = class_ == DEVICE_POD || class_ == DEVICE_BRIDGE;
+	if (origin == ORIGIN_POD || setting(SETTING_HOST_ROUTING_STACK) || is_local) {
+		w->needs_middle = !is_local || is_masqueraded(fe, is_internal, origin);
+		if (!w->needs_middle)
+			return 0;
+		return snat_source_of(w, w->fib.ifindex, &w->snat_source) ? DROP_REASON_NO_SNAT_SOURCE : 0;
+	}
 	w->flow.flags |= CT_F_PAST_STACK | CT_F_RESTORE_INGRESS;
 	if (rc == BPF_FIB_LKUP_RET_SUCCESS)
 		store_next_hop(&w->flow.next_hop, &w->fib);
@@ -197,7 +257,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	w->reason = choose_way(ctx, w, fe, is_internal);
 	if (w->reason)
 		return xdp ? NEW_FLOW_LEAVE : NEW_FLOW_DROP;
-	if (is_mid_stream && (w->flow.flags & CT_F_PAST_STACK))
+	if (is_mid_stream && (w->needs_middle || (w->flow.flags & CT_F_PAST_STACK)))
 		return NEW_FLOW_REFUSE;
 	if (xdp && (!(w->flow.flags & CT_F_PAST_STACK) || !w->flow.next_hop.ifindex ||
 		    w->flow.next_hop.mtu < w->pkt.l3_len || w->pkt.ttl <= 1 ||
@@ -209,6 +269,11 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 			  w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
 							    DROP_REASON_TUPLE_TAKEN;
 		return NEW_FLOW_DROP;
+	}
+	if (w->needs_middle) {
+		w->reason = create_middle(w);
+		if (w->reason)
+			return NEW_FLOW_DROP;
 	}
 	if (is_mid_stream) {
 		struct ct_flow *made = bpf_map_lookup_elem(&ct_half_open, t);

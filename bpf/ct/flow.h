@@ -170,7 +170,7 @@ static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8
 	struct ct_flow *peer;
 
 	if (tcp_flags & TCP_FIN)
-		set |= dir == CT_ORIGINAL ? CT_F_FIN_ORIGINAL : CT_F_FIN_REPLY;
+		set |= dir == CT_REPLY ? CT_F_FIN_REPLY : CT_F_FIN_ORIGINAL;
 	if (tcp_flags & TCP_RST)
 		set |= CT_F_RST;
 	else
@@ -219,7 +219,7 @@ static __always_inline void touch_flow(struct work *w, const struct ct_tuple *t,
 		mark_closing(w, f, w->pkt.tcp_flags, t->dir);
 	/* The shared cache line is written once a second and not once a packet. */
 	if (now - f->last_seen_ns < TOUCH_INTERVAL_NS &&
-	    (t->dir == CT_ORIGINAL || (f->flags & CT_F_SEEN_REPLY)))
+	    (t->dir != CT_REPLY || (f->flags & CT_F_SEEN_REPLY)))
 		return;
 	f->last_seen_ns = now;
 	if (t->dir == CT_REPLY)

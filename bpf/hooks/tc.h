@@ -163,7 +163,10 @@ static __noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct 
 		count_path(PATH_HAIRPIN, w->pkt.l3_len);
 		return bpf_redirect(skb->ifindex, 0);
 	}
-	count_path(flags & CT_F_NODE_CLIENT ? PATH_NODE_REPLY : PATH_REPLY_EGRESS, w->pkt.l3_len);
+	count_path(flags & CT_F_MIDDLE      ? PATH_MIDDLE_REPLY :
+		   flags & CT_F_NODE_CLIENT ? PATH_NODE_REPLY :
+					      PATH_REPLY_EGRESS,
+		   w->pkt.l3_len);
 	return TC_NEXT;
 }
 
@@ -254,6 +257,30 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	return begin_flow(skb, w, address_flags, origin);
 }
 
+#define SETTINGS_WITH_MIDDLE \
+	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
+
+/* The second half of a flow through the stack: its source becomes this node's at egress. */
+static __always_inline int handle_middle(struct __sk_buff *skb, struct work *w)
+{
+	struct ct_flow *f;
+
+	w->pkt.tuple.dir = CT_MIDDLE;
+	f = lookup_flow(&w->pkt.tuple);
+	if (!f)
+		return TC_NEXT;
+	if (is_handshake_done(w, f) && promote(w, &w->pkt.tuple, f))
+		return drop_skb(skb, w, DROP_REASON_FLOW_TABLE_FULL, f->service_id);
+	touch_flow(w, &w->pkt.tuple, f);
+	w->reply = f->peer;
+	if (is_sctp_fragment(&w->pkt, f))
+		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(PATH_MIDDLE, w->pkt.l3_len);
+	return TC_NEXT;
+}
+
 /* A reply on its way to the client. Returns TC_NEXT and *is_reply = 0 when it is none. */
 static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, int *is_reply)
 {
@@ -265,7 +292,7 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 	w->pkt.tuple.dir = CT_REPLY;
 	f = lookup_flow(&w->pkt.tuple);
 	if (!f || (f->flags & CT_F_RESTORE_INGRESS))
-		return TC_NEXT;
+		return setting(SETTINGS_WITH_MIDDLE) ? handle_middle(skb, w) : TC_NEXT;
 	*is_reply = 1;
 	return restore_skb(skb, w, f);
 }

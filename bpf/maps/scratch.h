@@ -14,6 +14,7 @@ struct work {
 	struct pkt pkt;
 	struct choice choice;
 	struct ct_tuple reply;
+	struct ct_tuple saved;
 	struct ct_flow flow;
 	struct ct_flow other;
 	struct bpf_fib_lookup fib;
@@ -27,6 +28,9 @@ struct work {
 	__u32 service_id;
 	__u32 reason; /* enum drop_reason */
 	__u32 ifindex;
+	__u32 needs_middle; /* a second pair does SNAT at egress, from snat_source */
+	struct lb_addr snat_source;
+	__u32 pad;
 };
 
 struct {
