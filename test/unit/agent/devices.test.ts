@@ -6,8 +6,9 @@ import {
   type LinkFacts,
   type RouteFacts,
 } from '../../../src/agent/devices.js';
+import type { DevicePatterns } from '../../../src/agent/options.js';
 
-const NO_PATTERNS = { ignore: [], pod: [], uplink: [], overlay: [] };
+const NO_PATTERNS: DevicePatterns = { ignore: [], pod: [], uplink: [], overlay: [] };
 const UP = 0x1;
 
 function link(ifindex: number, name: string, more: Partial<LinkFacts> = {}): LinkFacts {
@@ -35,7 +36,7 @@ const podVeth = (ifindex: number, name: string, more: Partial<LinkFacts> = {}) =
 interface Row {
   it: string;
   facts: Partial<HostFacts>;
-  patterns?: Partial<typeof NO_PATTERNS>;
+  patterns?: Partial<DevicePatterns>;
   want: string[];
 }
 

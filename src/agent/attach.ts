@@ -1,0 +1,322 @@
+import type { Counters } from './counters.js';
+import type { Device, DeviceClass } from './devices.js';
+import {
+  clsactPlace,
+  type HookPort,
+  type LinkHandle,
+  type PinDirectory,
+  type TcDirection,
+} from './hook-port.js';
+import type { Logger, WarningLog } from './log.js';
+import type { XdpMode } from './options.js';
+import { type DeviceHook, linkPinName, parseLinkPinName } from './pins.js';
+
+export interface AttacherOptions<Program> {
+  hooks: HookPort<Program>;
+  pins: PinDirectory;
+  /** Programs of this agent's load, by name. */
+  program: (name: string) => Program;
+  xdp: XdpMode;
+  log: Logger;
+  warnings: WarningLog;
+  counters: Counters;
+}
+
+/** What hangs at one hook of a device. */
+interface Attached {
+  hook: DeviceHook;
+  /** Name in the pin directory; undefined for a clsact filter. */
+  pin: string | undefined;
+  /** Name of the program of this load that was put there; undefined: still that of an earlier agent. */
+  program: string | undefined;
+}
+
+export interface AttachedDevice {
+  ifindex: number;
+  name: string;
+  class: DeviceClass;
+  hooks: { hook: DeviceHook; program: string; how: 'tcx' | 'clsact' | 'xdp' }[];
+}
+
+/** Programs by class. Egress before ingress: replies can be restored before the first packet is translated. */
+const TC_PROGRAMS: Partial<Record<DeviceClass, { egress: string; ingress: string }>> = {
+  pod: { egress: 'tc_pod_out', ingress: 'tc_pod_in' },
+  uplink: { egress: 'tc_uplink_out', ingress: 'tc_uplink_in' },
+  overlay: { egress: 'tc_uplink_out', ingress: 'tc_uplink_in' },
+};
+const XDP_PROGRAM = 'xdp_uplink';
+
+/**
+ * Puts programs on devices and keeps them there. Links are pinned, so they outlive the agent; the next one
+ * finds them by what the kernel says they are attached to, not by file name, and replaces their programs
+ * atomically: at no moment is a device without one.
+ */
+export class Attacher<Program> {
+  readonly #o: AttacherOptions<Program>;
+  readonly #attached = new Map<number, Map<DeviceHook, Attached>>();
+  #devices = new Map<number, Device>();
+
+  constructor(options: AttacherOptions<Program>) {
+    this.#o = options;
+  }
+
+  /** Devices that transmit XDP frames because our native program runs on them. */
+  get xdpDevices(): number[] {
+    return [...this.#attached].filter(([, hooks]) => hooks.has('xdp')).map(([ifindex]) => ifindex);
+  }
+
+  /** Devices with programs from an earlier agent or this one. */
+  get ifindexes(): number[] {
+    return [...this.#attached.keys()];
+  }
+
+  get devices(): AttachedDevice[] {
+    return [...this.#devices.values()].map((device) => ({
+      ifindex: device.ifindex,
+      name: device.name,
+      class: device.class,
+      hooks: [...(this.#attached.get(device.ifindex)?.values() ?? [])].map(({ hook, program, pin }) => ({
+        hook,
+        program: program ?? '',
+        how: hook.startsWith('xdp') ? 'xdp' : pin === undefined ? 'clsact' : 'tcx',
+      })),
+    }));
+  }
+
+  /**
+   * Takes over what an earlier agent left: pinned links, or filters on `ifindexes`. Pins of devices that are
+   * gone are removed. Nothing is attached or changed yet.
+   */
+  adopt(ifindexes: readonly number[]): void {
+    for (const name of this.#o.pins.list()) {
+      const parsed = parseLinkPinName(name);
+      if (parsed) this.#adoptPin(name, parsed.hook);
+    }
+    if (this.#o.hooks.tcx) return;
+    for (const ifindex of ifindexes) {
+      for (const direction of ['ingress', 'egress'] as const) {
+        const found = this.#attempt(() => this.#o.hooks.findClsact(clsactPlace(ifindex, direction)));
+        if (found) this.#remember(ifindex, { hook: `tc_${direction}`, pin: undefined, program: undefined });
+      }
+    }
+  }
+
+  #adoptPin(name: string, hook: DeviceHook): void {
+    const { hooks, pins, log } = this.#o;
+    let link: LinkHandle<Program>;
+    try {
+      link = hooks.openPinned(pins.path(name));
+    } catch (error) {
+      log.warn({ err: error, pin: name }, 'open pinned link: failed. it is left alone');
+      return;
+    }
+    const { ifindex } = link.info;
+    link.close();
+    if (!ifindex || this.#attached.get(ifindex)?.has(hook)) {
+      // The kernel detached it with its device.
+      pins.remove(name);
+      return;
+    }
+    this.#remember(ifindex, { hook, pin: name, program: undefined });
+  }
+
+  #remember(ifindex: number, attached: Attached): void {
+    const hooks = this.#attached.get(ifindex) ?? new Map<DeviceHook, Attached>();
+    hooks.set(attached.hook, attached);
+    this.#attached.set(ifindex, hooks);
+  }
+
+  /**
+   * Makes what is attached match `devices`; cheap when it already does.
+   * @param existing every ifindex there is: a vanished device needs its pins removed and no more.
+   * @returns whether something failed that may succeed later.
+   */
+  reconcile(devices: readonly Device[], existing: ReadonlySet<number>): { retry: boolean } {
+    const wanted = new Map(devices.map((device) => [device.ifindex, device]));
+    for (const [ifindex, hooks] of this.#attached) {
+      const keep = wanted.get(ifindex);
+      // Translation ends before the restoring of replies does.
+      for (const attached of [...hooks.values()].reverse()) {
+        if (keep && this.#wants(keep, attached.hook)) continue;
+        this.#detach(ifindex, attached, existing.has(ifindex));
+      }
+    }
+    let retry = false;
+    for (const device of devices) {
+      if (!this.#ensureTc(device)) retry = true;
+      if (!this.#ensureXdp(device)) retry = true;
+    }
+    this.#devices = wanted;
+    return { retry };
+  }
+
+  #wants(device: Device, hook: DeviceHook): boolean {
+    if (hook === 'xdp' || hook === 'xdp_generic') return this.#wantsXdp(device);
+    return TC_PROGRAMS[device.class] !== undefined;
+  }
+
+  /** Without a kind it is a real NIC; native XDP on a veth breaks checksums left to offload. */
+  #wantsXdp(device: Device): boolean {
+    if (device.class !== 'uplink' || this.#o.xdp === 'off') return false;
+    return this.#o.xdp === 'force' || device.kind === undefined;
+  }
+
+  #ensureTc(device: Device): boolean {
+    const programs = TC_PROGRAMS[device.class];
+    if (!programs) return true;
+    return (['egress', 'ingress'] as const)
+      .map((direction) => this.#ensureTcHook(device, direction, programs[direction]))
+      .every((ok) => ok);
+  }
+
+  #ensureTcHook(device: Device, direction: TcDirection, programName: string): boolean {
+    const hook = `tc_${direction}` as const;
+    const { hooks, program } = this.#o;
+    if (this.#isCurrent(device, hook, programName)) return true;
+    return this.#try(device, hook, programName, () => {
+      if (!hooks.tcx) {
+        hooks.setClsact(clsactPlace(device.ifindex, direction), program(programName));
+        this.#remember(device.ifindex, { hook, pin: undefined, program: programName });
+        return;
+      }
+      if (this.#updatePinned(device, hook, programName)) return;
+      // First at ingress: nobody has rewritten the packet yet. Last at egress: nobody will after us.
+      const position = direction === 'ingress' ? 'first' : 'last';
+      this.#pin(
+        device,
+        hook,
+        programName,
+        hooks.attachTcx({ ifindex: device.ifindex, direction, program: program(programName), position }),
+      );
+    });
+  }
+
+  #ensureXdp(device: Device): boolean {
+    if (!this.#wantsXdp(device)) return true;
+    for (const hook of ['xdp', 'xdp_generic'] as const) {
+      if (this.#isCurrent(device, hook, XDP_PROGRAM)) return true;
+    }
+    const { hooks, program, xdp, warnings } = this.#o;
+    for (const hook of ['xdp', 'xdp_generic'] as const) {
+      if (!this.#attached.get(device.ifindex)?.has(hook)) continue;
+      return this.#try(device, hook, XDP_PROGRAM, () => this.#updatePinned(device, hook, XDP_PROGRAM));
+    }
+    const modes = xdp === 'force' ? (['native', 'generic'] as const) : (['native'] as const);
+    for (const mode of modes) {
+      try {
+        const link = hooks.attachXdp({ ifindex: device.ifindex, program: program(XDP_PROGRAM), mode });
+        this.#pin(device, mode === 'native' ? 'xdp' : 'xdp_generic', XDP_PROGRAM, link);
+        return true;
+      } catch (error) {
+        // tc does the same work, so this is no reason to try again and again.
+        warnings.warn(
+          { device: device.name, mode, reason: messageOf(error) },
+          'attach xdp: the device does not take it. tc serves it; --xdp=off silences this',
+        );
+      }
+    }
+    return true;
+  }
+
+  #isCurrent(device: Device, hook: DeviceHook, programName: string): boolean {
+    return this.#attached.get(device.ifindex)?.get(hook)?.program === programName;
+  }
+
+  /** False when there is no link to update, or the one there is dead. */
+  #updatePinned(device: Device, hook: DeviceHook, programName: string): boolean {
+    const { hooks, pins, program, log } = this.#o;
+    const attached = this.#attached.get(device.ifindex)?.get(hook);
+    if (attached?.pin === undefined) return false;
+    const link = hooks.openPinned(pins.path(attached.pin));
+    try {
+      if (!link.info.ifindex) {
+        pins.remove(attached.pin);
+        this.#attached.get(device.ifindex)?.delete(hook);
+        return false;
+      }
+      link.update(program(programName));
+    } finally {
+      link.close();
+    }
+    attached.program = programName;
+    log.debug({ device: device.name, hook, program: programName }, 'program replaced on its link');
+    return true;
+  }
+
+  #pin(device: Device, hook: DeviceHook, programName: string, link: LinkHandle<Program>): void {
+    const { pins } = this.#o;
+    try {
+      let name = linkPinName(hook, device.name);
+      // The name belongs to a device that has been renamed since.
+      if (pins.list().includes(name)) name = `${name}:${device.ifindex}`;
+      link.pin(pins.path(name));
+      this.#remember(device.ifindex, { hook, pin: name, program: programName });
+    } finally {
+      // Without a pin the program goes when the link is closed: nothing half-attached stays.
+      link.close();
+    }
+  }
+
+  #try(device: Device, hook: DeviceHook, programName: string, action: () => void): boolean {
+    const { counters, log, warnings } = this.#o;
+    try {
+      action();
+      counters.attaches++;
+      return true;
+    } catch (error) {
+      // Gone before we came: its event is on the way.
+      if (codeOf(error) === 'ENODEV') return true;
+      counters.attachErrors++;
+      warnings.warn(
+        { device: device.name, hook, program: programName, reason: messageOf(error) },
+        'attach program: failed, trying again. traffic over this device is not balanced meanwhile',
+      );
+      log.debug({ err: error, device: device.name, hook }, 'attach program');
+      return false;
+    }
+  }
+
+  #detach(ifindex: number, attached: Attached, exists: boolean): void {
+    const { hooks, pins, log } = this.#o;
+    this.#attempt(() => {
+      if (attached.pin !== undefined) {
+        if (exists) {
+          const link = hooks.openPinned(pins.path(attached.pin));
+          try {
+            if (link.info.ifindex) link.detach();
+          } finally {
+            link.close();
+          }
+        }
+        pins.remove(attached.pin);
+      } else if (exists) {
+        hooks.detachClsact(clsactPlace(ifindex, attached.hook === 'tc_ingress' ? 'ingress' : 'egress'));
+      }
+    });
+    if (exists)
+      log.info(
+        { device: this.#devices.get(ifindex)?.name ?? ifindex, hook: attached.hook },
+        'program detached',
+      );
+    const left = this.#attached.get(ifindex);
+    left?.delete(attached.hook);
+    if (left?.size === 0) this.#attached.delete(ifindex);
+  }
+
+  #attempt<T>(action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      this.#o.log.debug({ err: error }, 'look after a hook: failed');
+      return undefined;
+    }
+  }
+}
+
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
