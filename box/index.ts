@@ -8,9 +8,12 @@ export {
   createBox,
   type Where,
 } from './box.js';
+export * from './capture.js';
+export * from './checksum.js';
 export * from './clients.js';
 export type { BoxMode, BoxOptions, BoxPlan, NetfilterPreset, NodePlan, PodPlan, PodSpec } from './options.js';
 export { repositoryRoot, type Tool, toolPath } from './paths.js';
+export * from './pcap.js';
 export {
   BoxCommandError,
   BoxProcess,

@@ -139,21 +139,17 @@ static void next_tcp(struct worker *w)
 		http_request(&w->conn, "/", true);
 		http_advance(&w->conn);
 	}
-	if (w->conn.step == HTTP_FAILED) {
-		note(w, w->conn.error);
-		restart(w);
-	} else if (w->conn.step == HTTP_ANSWERED) {
+	/* The next answer may be here as soon as its request has left, and then no event announces it. */
+	for (int i = 0; options.keep && w->conn.step == HTTP_ANSWERED && i < 64; i++) {
 		note(w, 0);
-		if (!options.keep) {
-			restart(w);
-			return;
-		}
 		w->operation_ns = now_ns();
 		http_request(&w->conn, "/", true);
 		http_advance(&w->conn);
-		if (w->conn.step == HTTP_SENDING)
-			watch(w, EPOLL_CTL_MOD);
-	} else if (before != HTTP_READING) {
+	}
+	if (w->conn.step == HTTP_FAILED || w->conn.step == HTTP_ANSWERED) {
+		note(w, w->conn.step == HTTP_FAILED ? w->conn.error : 0);
+		restart(w);
+	} else if (before != w->conn.step) {
 		watch(w, EPOLL_CTL_MOD);
 	}
 }
