@@ -16,7 +16,12 @@ export interface Delta<Service extends Identified> {
 
 /** The pure model: changes in, what becomes different out. */
 export interface ModelPort<Service extends Identified> {
-  apply(changes: Change[]): Delta<Service>;
+  apply(changes: readonly Change[]): Delta<Service>;
+  /** Addresses of this node as its devices have them; source ranges may contain one. */
+  setNodeAddresses(addresses: readonly string[]): Delta<Service>;
+  /** All that the deltas so far add up to. */
+  desired(): Service[];
+  readonly stats: { servicesRecomputed: number };
 }
 
 /** Plan and data path behind one face. Every call resolves to the number of operations written. */
@@ -26,7 +31,7 @@ export interface Programmer<Service extends Identified> {
   /** Writes a difference. */
   apply(delta: Delta<Service>): Promise<number>;
   /** Makes the maps equal to these services and no others. */
-  reconcile(services: Iterable<Service>): Promise<number>;
+  reconcile(services: Service[]): Promise<number>;
   setNodeAddresses(addresses: NodeAddress[]): Promise<number>;
 }
 
@@ -54,11 +59,12 @@ export class Updater<Service extends Identified> {
   readonly latencyMs = new Samples();
   readonly #o: UpdaterOptions<Service>;
   readonly #nowMs: () => number;
-  readonly #desired = new Map<string, Service>();
+  readonly #ids = new Set<string>();
   #changes: Change[] = [];
   #arrivals: number[] = [];
   #addresses: NodeAddress[] | undefined;
   #addressesDirty = false;
+  #modelAddressesDirty = false;
   #synced = false;
   #serving = false;
   #compareAll = true;
@@ -79,7 +85,7 @@ export class Updater<Service extends Identified> {
 
   /** Service ports wanted at present. */
   get services(): number {
-    return this.#desired.size;
+    return this.#ids.size;
   }
 
   enqueue(changes: readonly Change[]): void {
@@ -103,6 +109,7 @@ export class Updater<Service extends Identified> {
     if (this.#addresses && JSON.stringify(addresses) === JSON.stringify(this.#addresses)) return;
     this.#addresses = addresses;
     this.#addressesDirty = true;
+    this.#modelAddressesDirty = true;
     this.#schedule();
   }
 
@@ -127,16 +134,31 @@ export class Updater<Service extends Identified> {
 
   #start(): void {
     this.#timer = undefined;
-    this.#running = this.#round().finally(() => {
-      this.#running = undefined;
-      this.#schedule();
-    });
+    this.#running = this.#round()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#running = undefined;
+        this.#schedule();
+      });
   }
 
   async #round(): Promise<void> {
     const changes = this.#changes;
     this.#changes = [];
-    const delta = this.#runModel(changes);
+    const delta = emptyDelta<Service>();
+    if (this.#modelAddressesDirty && this.#addresses) {
+      const ips = this.#addresses.map((address) => address.ip);
+      merge(
+        delta,
+        this.#runModel(() => this.#o.model.setNodeAddresses(ips)),
+      );
+      this.#modelAddressesDirty = false;
+    }
+    if (changes.length > 0)
+      merge(
+        delta,
+        this.#runModel(() => this.#applyChanges(changes)),
+      );
     // Addresses come first: without them a NodePort would be looked up for nobody.
     if (!this.#synced || !this.#addresses) {
       if (!this.#synced) this.#arrivals = [];
@@ -169,7 +191,7 @@ export class Updater<Service extends Identified> {
       await programmer.restore();
       this.#addressesDirty = false;
       counters.opsApplied += await programmer.setNodeAddresses(addresses);
-      counters.opsApplied += await programmer.reconcile(this.#desired.values());
+      counters.opsApplied += await programmer.reconcile(this.#o.model.desired());
       counters.applies++;
       this.#compareAll = false;
       return;
@@ -197,50 +219,62 @@ export class Updater<Service extends Identified> {
     );
   }
 
-  #runModel(changes: Change[]): Delta<Service> {
-    if (changes.length === 0) return { upserts: [], removals: [], warnings: [] };
-    this.#o.counters.batches++;
-    let delta: Delta<Service>;
-    try {
-      delta = this.#o.model.apply(changes);
-    } catch (error) {
-      delta = this.#oneByOne(changes, error);
-    }
-    for (const warning of delta.warnings) this.#o.onWarning(warning);
-    for (const id of delta.removals) this.#desired.delete(id);
-    for (const service of delta.upserts) this.#desired.set(service.id, service);
-    this.#o.counters.servicesRecomputed += delta.upserts.length + delta.removals.length;
+  #runModel(action: () => Delta<Service>): Delta<Service> {
+    const { counters, model, onWarning } = this.#o;
+    const before = model.stats.servicesRecomputed;
+    const delta = action();
+    counters.batches++;
+    counters.servicesRecomputed += model.stats.servicesRecomputed - before;
+    for (const warning of delta.warnings) onWarning(warning);
+    for (const id of delta.removals) this.#ids.delete(id);
+    for (const service of delta.upserts) this.#ids.add(service.id);
     return delta;
   }
 
+  #applyChanges(changes: Change[]): Delta<Service> {
+    try {
+      return this.#o.model.apply(changes);
+    } catch (error) {
+      this.#o.log.error(
+        { err: error, changes: changes.length },
+        'compute services: failed. trying objects one by one',
+      );
+      return this.#oneByOne(changes);
+    }
+  }
+
   /** One object that the model cannot digest must not take the others with it. */
-  #oneByOne(changes: Change[], error: unknown): Delta<Service> {
-    this.#o.log.error(
-      { err: error, changes: changes.length },
-      'compute services: failed. trying objects one by one',
-    );
-    const upserts = new Map<string, Service>();
-    const removals = new Set<string>();
-    const warnings: Warning[] = [];
+  #oneByOne(changes: Change[]): Delta<Service> {
+    const sum = emptyDelta<Service>();
     for (const change of changes) {
       try {
-        const delta = this.#o.model.apply([change]);
-        for (const id of delta.removals) {
-          removals.add(id);
-          upserts.delete(id);
-        }
-        for (const service of delta.upserts) {
-          upserts.set(service.id, service);
-          removals.delete(service.id);
-        }
-        warnings.push(...delta.warnings);
-      } catch (reason) {
-        this.#o.log.error(
-          { err: reason, object: `${change.kind} ${change.key}` },
-          'compute services: object left out',
-        );
+        merge(sum, this.#o.model.apply([change]));
+      } catch (error) {
+        const object = `${change.kind} ${change.key}`;
+        this.#o.log.error({ err: error, object }, 'compute services: object left out');
       }
     }
-    return { upserts: [...upserts.values()], removals: [...removals], warnings };
+    return sum;
   }
+}
+
+function emptyDelta<Service extends Identified>(): Delta<Service> {
+  return { upserts: [], removals: [], warnings: [] };
+}
+
+/** Adds what came later; for each service the last word counts. */
+function merge<Service extends Identified>(sum: Delta<Service>, later: Delta<Service>): void {
+  const upserts = new Map(sum.upserts.map((service) => [service.id, service]));
+  const removals = new Set(sum.removals);
+  for (const id of later.removals) {
+    upserts.delete(id);
+    removals.add(id);
+  }
+  for (const service of later.upserts) {
+    upserts.set(service.id, service);
+    removals.delete(service.id);
+  }
+  sum.upserts = [...upserts.values()];
+  sum.removals = [...removals];
+  sum.warnings.push(...later.warnings);
 }

@@ -14,20 +14,29 @@ const log = pino({ level: 'silent' });
 const ADDRESSES: NodeAddress[] = [{ ip: '10.0.0.1', nodePorts: true, loopback: false, primary: true }];
 
 /** One service per object, its value the object's uid. */
-const model = {
-  batches: [] as string[][],
-  apply(changes: Change[]): Delta<FakeService> {
+class FakeModel {
+  batches: string[][] = [];
+  addresses: string[] = [];
+  stats = { servicesRecomputed: 0 };
+  #services = new Map<string, FakeService>();
+  apply(changes: readonly Change[]): Delta<FakeService> {
     this.batches.push(changes.map((c) => c.key));
     if (changes.some((c) => c.key === 'bad')) throw new Error('cannot digest');
-    return {
-      upserts: changes.flatMap((c) =>
-        c.object ? [{ id: c.key, value: (c.object as ServiceObject).uid ?? '' }] : [],
-      ),
-      removals: changes.filter((c) => !c.object).map((c) => c.key),
-      warnings: [],
-    };
-  },
-};
+    const upserts = changes.flatMap((c) =>
+      c.object ? [{ id: c.key, value: (c.object as ServiceObject).uid ?? '' }] : [],
+    );
+    const removals = changes.filter((c) => !c.object).map((c) => c.key);
+    for (const service of upserts) this.#services.set(service.id, service);
+    for (const id of removals) this.#services.delete(id);
+    this.stats.servicesRecomputed += changes.length;
+    return { upserts, removals, warnings: [] };
+  }
+  setNodeAddresses(addresses: readonly string[]): Delta<FakeService> {
+    this.addresses = [...addresses];
+    return { upserts: [], removals: [], warnings: [] };
+  }
+  desired = () => [...this.#services.values()];
+}
 
 /** Maps as text; fails while `failures` is above zero. */
 class FakeProgrammer {
@@ -44,8 +53,7 @@ class FakeProgrammer {
     for (const id of delta.removals) this.maps.delete(id);
     return delta.upserts.length + delta.removals.length;
   }
-  async reconcile(services: Iterable<FakeService>) {
-    const wanted = [...services];
+  async reconcile(wanted: FakeService[]) {
     this.calls.push(`reconcile ${wanted.length}`);
     if (this.failures-- > 0) throw new Error('E2BIG');
     this.maps = new Map(wanted.map((s) => [s.id, s.value]));
@@ -60,10 +68,10 @@ class FakeProgrammer {
 function setup(more: Partial<UpdaterOptions<FakeService>> = {}) {
   const programmer = new FakeProgrammer();
   const counters = newCounters();
-  const own = { ...model, batches: [] as string[][] };
+  const model = new FakeModel();
   let servings = 0;
   const updater = new Updater<FakeService>({
-    model: own,
+    model,
     programmer,
     counters,
     log,
@@ -73,7 +81,7 @@ function setup(more: Partial<UpdaterOptions<FakeService>> = {}) {
     retryMs: { first: 5, most: 20 },
     ...more,
   });
-  return { updater, programmer, counters, model: own, servings: () => servings };
+  return { updater, programmer, counters, model, servings: () => servings };
 }
 
 const set = (key: string, uid = '1'): Change => ({ kind: 'Service', key, object: { uid } as ServiceObject });

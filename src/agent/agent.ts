@@ -1,0 +1,216 @@
+import type { Source } from '../kube/source.js';
+import type { DesiredService } from '../model/desired.js';
+import type { Change, Warning } from '../model/objects.js';
+import { type AttachedDevice, Attacher } from './attach.js';
+import { attachCgroupHooks, type CgroupHooksOptions, detachCgroupHooks } from './cgroup-hooks.js';
+import { type Counters, newCounters } from './counters.js';
+import { forwardingWarnings } from './features.js';
+import type { HookPort, PinDirectory } from './hook-port.js';
+import { HostWatch, type NetlinkPort } from './host.js';
+import { type Logger, WarningLog } from './log.js';
+import type { NodeTables } from './node-tables.js';
+import { NodeWatch } from './node-watch.js';
+import type { AgentOptions } from './options.js';
+import { StatusFile } from './status-file.js';
+import { type ModelPort, type Programmer, Updater } from './updater.js';
+
+/** What the agent is made of; main.ts takes the real ones, tests others. */
+export interface AgentParts<Program> {
+  options: AgentOptions;
+  source: Source;
+  model: ModelPort<DesiredService>;
+  programmer: Programmer<DesiredService>;
+  tables: NodeTables;
+  netlink: NetlinkPort;
+  hooks: HookPort<Program>;
+  pins: PinDirectory;
+  program: (name: string) => Program;
+  /** Where socket hooks go; undefined: nowhere. */
+  cgroupPath: string | undefined;
+  cgroupId: (path: string) => bigint;
+  /** Removes expired flows, a bounded number per call; resolves to how many. */
+  sweepFlows: () => Promise<number>;
+  log: Logger;
+}
+
+export interface AgentStatus {
+  nodeName: string;
+  pid: number;
+  serving: boolean;
+  nodeKnown: boolean;
+  /** Service ports, one per family. */
+  services: number;
+  counters: Counters;
+  /** Event received -> maps written, of the latest events after the first write. */
+  latencyMs: { samples: number; p50: number | undefined; p99: number | undefined };
+  devices: AttachedDevice[];
+}
+
+const HEARTBEAT_MS = 1000;
+const SWEEP_MS = 5000;
+/** Attaching does not wait longer than this for the Node object. */
+const NODE_WAIT_MS = 5000;
+
+/**
+ * source -> model -> plan -> maps, and netlink -> devices -> hooks. Whatever ends it, even SIGKILL, leaves the
+ * data path as it is: programs, links and maps are pinned.
+ */
+export class Agent<Program> {
+  readonly #p: AgentParts<Program>;
+  readonly #counters = newCounters();
+  readonly #warnings: WarningLog;
+  readonly #attacher: Attacher<Program>;
+  readonly #updater: Updater<DesiredService>;
+  readonly #host: HostWatch;
+  readonly #node: NodeWatch;
+  readonly #statusFile: StatusFile | undefined;
+  readonly #startedMs = performance.now();
+  #timers: NodeJS.Timeout[] = [];
+  #sweeping = false;
+  #stopped = false;
+
+  constructor(parts: AgentParts<Program>) {
+    this.#p = parts;
+    const { options, log, tables, netlink, hooks, pins, program, model, programmer } = parts;
+    const counters = this.#counters;
+    this.#warnings = new WarningLog(log);
+    this.#statusFile = options.statusFile === undefined ? undefined : new StatusFile(options.statusFile);
+    const warnings = this.#warnings;
+    this.#attacher = new Attacher({ hooks, pins, program, xdp: options.xdp, log, warnings, counters });
+    this.#updater = new Updater({
+      model,
+      programmer,
+      counters,
+      log,
+      onWarning: (warning) => this.#warn(warning),
+      onServing: () => this.#serving(),
+    });
+    this.#host = new HostWatch({
+      netlink,
+      log,
+      onChange: (changes) => this.#node.hostChanged(changes),
+      onResync: () => counters.hostResyncs++,
+    });
+    this.#node = new NodeWatch({
+      options,
+      host: this.#host,
+      attacher: this.#attacher,
+      tables,
+      counters,
+      log,
+      onAddresses: (addresses) => this.#updater.setNodeAddresses(addresses),
+    });
+  }
+
+  /** Resolves when everything runs; serving begins when the source has listed. @throws what netlink throws. */
+  async start(): Promise<void> {
+    this.#p.tables.heartbeat();
+    this.#socketHooks();
+    await this.#host.start();
+    if (this.#stopped) return;
+    for (const text of forwardingWarnings(this.#node.hasIPv6)) this.#p.log.warn(text);
+    this.#p.source.start({
+      changes: (changes) => this.#objectsChanged(changes),
+      synced: () => this.#synced(),
+      warning: (warning) => this.#warn(warning),
+    });
+    this.#timers = [
+      setInterval(() => this.#beat(), HEARTBEAT_MS),
+      setInterval(() => void this.#sweep(), SWEEP_MS),
+      setTimeout(() => this.#node.release(), NODE_WAIT_MS),
+    ];
+  }
+
+  /** Ends watching and writing; what is attached and written stays. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#host.close();
+    this.#node.stop();
+    await this.#p.source.stop();
+    await this.#updater.stop();
+    this.#writeStatus();
+  }
+
+  status(): AgentStatus {
+    const latency = this.#updater.latencyMs;
+    return {
+      nodeName: this.#p.options.nodeName,
+      pid: process.pid,
+      serving: this.#updater.serving,
+      nodeKnown: this.#node.nodeKnown,
+      services: this.#updater.services,
+      counters: { ...this.#counters },
+      latencyMs: { samples: latency.count, p50: latency.percentile(0.5), p99: latency.percentile(0.99) },
+      devices: this.#attacher.devices,
+    };
+  }
+
+  #objectsChanged(changes: Change[]): void {
+    this.#node.objectsChanged(changes);
+    this.#updater.enqueue(changes);
+  }
+
+  #synced(): void {
+    const { options, log } = this.#p;
+    this.#node.release();
+    this.#updater.markSynced();
+    if (this.#node.nodeKnown) return;
+    log.warn(
+      { node: options.nodeName },
+      `find Node ${options.nodeName}: not among the cluster's Nodes. no endpoint counts as local and no zone is known; pass --hostname-override with the name that 'kubectl get nodes' shows`,
+    );
+  }
+
+  #serving(): void {
+    this.#p.log.info(
+      { services: this.#updater.services, startMs: Math.round(performance.now() - this.#startedMs) },
+      'serving',
+    );
+    this.#writeStatus();
+  }
+
+  #warn({ object, field, message }: Warning): void {
+    this.#warnings.warn(field === '' ? { object } : { object, field }, message);
+  }
+
+  #socketHooks(): void {
+    const { cgroupPath, options, hooks, pins, program, cgroupId, log } = this.#p;
+    const parts: CgroupHooksOptions<Program> = {
+      hooks,
+      pins,
+      program,
+      cgroupId,
+      log,
+      warnings: this.#warnings,
+    };
+    if (options.socketLb === 'off' || cgroupPath === undefined) detachCgroupHooks(parts);
+    else if (attachCgroupHooks(parts, cgroupPath)) log.info({ cgroup: cgroupPath }, 'socket hooks attached');
+  }
+
+  #beat(): void {
+    this.#p.tables.heartbeat();
+    this.#writeStatus();
+  }
+
+  #writeStatus(): void {
+    if (!this.#statusFile) return;
+    try {
+      this.#statusFile.write(this.status());
+    } catch (error) {
+      this.#warnings.warn({ err: error, file: this.#statusFile.path }, 'write status file: failed');
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    try {
+      this.#counters.flowsSwept += await this.#p.sweepFlows();
+    } catch (error) {
+      this.#warnings.warn({ reason: String(error) }, 'sweep flows: failed, trying again');
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+}

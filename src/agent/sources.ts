@@ -1,0 +1,38 @@
+import { statSync } from 'node:fs';
+import { ApiSource } from '../kube/api-source.js';
+import { loadKubeConfig } from '../kube/kube-config.js';
+import { ManifestSource } from '../kube/manifest-source.js';
+import type { Source } from '../kube/source.js';
+import type { Logger } from './log.js';
+import type { SourceOptions } from './options.js';
+
+/**
+ * Makes the source and checks what can be checked without waiting for anybody.
+ * @throws Error with a sentence about the kubeconfig, the service account or the directory.
+ */
+export function openSource(options: SourceOptions, log: Logger): { source: Source; from: string } {
+  const sourceLog = {
+    debug: (message: string) => log.debug(message),
+    info: (message: string) => log.info(message),
+  };
+  if (options.kind === 'manifests') {
+    checkDirectory(options.directory);
+    return { source: new ManifestSource({ directory: options.directory }), from: options.directory };
+  }
+  const kubeConfig = loadKubeConfig(options.kind === 'kubeconfig' ? options.path : undefined);
+  const source = new ApiSource({ kubeConfig, log: sourceLog });
+  return { source, from: source.server };
+}
+
+function checkDirectory(directory: string): void {
+  const next = 'name a directory of YAML or JSON manifests with --manifests';
+  let isDirectory: boolean;
+  try {
+    isDirectory = statSync(directory).isDirectory();
+  } catch (error) {
+    const { code = 'EIO' } = error as NodeJS.ErrnoException;
+    const cause = code === 'ENOENT' ? 'no such directory' : 'not readable';
+    throw new Error(`read manifests ${directory}: ${cause} (${code}). ${next}`);
+  }
+  if (!isDirectory) throw new Error(`read manifests ${directory}: not a directory (ENOTDIR). ${next}`);
+}
