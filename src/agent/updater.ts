@@ -215,7 +215,7 @@ export class Updater<Service extends Identified> {
     this.#retryAtMs = this.#nowMs() + waitMs;
     this.#o.log.error(
       { err: error, retryInMs: waitMs },
-      'write maps: failed. what is in them goes on serving; everything is compared and written again',
+      'write maps: failed. what is in them stays in use; everything is compared and written again',
     );
   }
 
