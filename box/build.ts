@@ -12,6 +12,7 @@ import {
   renderSysctls,
 } from './network.js';
 import type { BoxPlan, NodePlan, PodPlan } from './options.js';
+import { toolPath } from './paths.js';
 import { ipBatch, run, runInNamespace } from './shell.js';
 
 function nodeOf(plan: BoxPlan, pod: PodPlan): NodePlan {
@@ -65,6 +66,10 @@ export async function buildNetwork(plan: BoxPlan): Promise<void> {
     ),
     ...plan.pods.map((pod) => applyOffloads(plan, pod.namespace, ['eth0'])),
   ]);
+  if (plan.xdp) {
+    const ports = plan.nodes.map((node) => `p-${node.name}`);
+    await run('nsenter', [`--net=/run/netns/${switchNamespace}`, '--', toolPath('xdppass'), ...ports]);
+  }
 }
 
 /** One more pod in a running box. */

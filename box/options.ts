@@ -47,7 +47,10 @@ export interface BoxOptions {
   txOffload?: 'on' | 'off';
   /** GRO of every veth end; `default` is the kernel's (off, without NAPI). Default `default`, with xdp `on`. */
   gro?: 'on' | 'off' | 'default';
-  /** Short for txOffload `off` and gro `on`: what XDP_TX and redirect between veths need. */
+  /**
+   * What XDP_TX and redirect between veths need: txOffload `off`, gro `on`, and an XDP program that passes
+   * everything on the switch ports of the nodes (GRO alone does not wake the receiver of XDP_TX).
+   */
   xdp?: boolean;
   /** Of the underlay. Pods get the same, or 50 less behind vxlan. Default 1500. */
   mtu?: number;
@@ -96,6 +99,7 @@ export interface BoxPlan {
   bridgeNfCallIptables: 0 | 1 | undefined;
   txOffload: 'on' | 'off';
   gro: 'on' | 'off' | 'default';
+  xdp: boolean;
   mtu: number;
   podMtu: number;
 }
@@ -135,6 +139,7 @@ export function planBox(id: string, options: BoxOptions): BoxPlan {
     bridgeNfCallIptables: options.bridgeNfCallIptables,
     txOffload: options.txOffload ?? (options.xdp ? 'off' : 'on'),
     gro: options.gro ?? (options.xdp ? 'on' : 'default'),
+    xdp: options.xdp ?? false,
     mtu,
     podMtu: hasVxlan(mode) ? mtu - VXLAN_OVERHEAD : mtu,
   };
