@@ -37,7 +37,10 @@ export interface AgentOptions {
   nodePortRange: PortRange;
   /** CIDRs and `primary`; empty: every address of the node. */
   nodePortAddresses: string[];
+  /** Pod addresses of the whole cluster; pod devices are pods' without it. */
   clusterCIDRs: string[];
+  /** Cluster-IP ranges: unknown addresses in them are dropped; manifests get cluster IPs from them. */
+  serviceCIDRs: string[];
   externalSource: 'preserve' | 'masquerade';
   masqueradeAll: boolean;
   /** off: no socket hooks; on: this node's processes; all: pods' sockets too. */
@@ -79,6 +82,7 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   nodePortRange: { min: 30_000, max: 32_767 },
   nodePortAddresses: [],
   clusterCIDRs: [],
+  serviceCIDRs: [],
   externalSource: 'preserve',
   masqueradeAll: false,
   socketLb: 'on',
@@ -150,6 +154,7 @@ function checkOptions(o: AgentOptions): void {
     );
   }
   for (const cidr of o.clusterCIDRs) checkCidr('--cluster-cidr', cidr);
+  for (const cidr of o.serviceCIDRs) checkCidr('--service-cidrs', cidr);
   if (!isIPv4(o.hairpinAddress4)) {
     throw new OptionsError(
       '--hairpin-address',

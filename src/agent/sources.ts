@@ -10,14 +10,23 @@ import type { SourceOptions } from './options.js';
  * Makes the source and checks what can be checked without waiting for anybody.
  * @throws Error with a sentence about the kubeconfig, the service account or the directory.
  */
-export function openSource(options: SourceOptions, log: Logger): { source: Source; from: string } {
+export function openSource(
+  options: SourceOptions,
+  serviceCIDRs: string[],
+  log: Logger,
+): { source: Source; from: string } {
   const sourceLog = {
     debug: (message: string) => log.debug(message),
     info: (message: string) => log.info(message),
   };
   if (options.kind === 'manifests') {
     checkDirectory(options.directory);
-    return { source: new ManifestSource({ directory: options.directory }), from: options.directory };
+    const source = new ManifestSource({
+      directory: options.directory,
+      clusterIPRange: serviceCIDRs,
+      log: sourceLog,
+    });
+    return { source, from: options.directory };
   }
   const kubeConfig = loadKubeConfig(options.kind === 'kubeconfig' ? options.path : undefined);
   const source = new ApiSource({ kubeConfig, log: sourceLog });
