@@ -28,6 +28,7 @@ interface AgentFlags {
   serviceNodePortRange?: string;
   nodeportAddresses?: string;
   clusterCidr?: string;
+  serviceCidrs?: string;
   externalSource?: AgentOptions['externalSource'];
   masqueradeAll?: true;
   socketLb?: AgentOptions['socketLb'];
@@ -71,7 +72,8 @@ export function addAgentCommand(
     )
     .option('--service-node-port-range <range>', "the cluster's NodePorts (default: 30000-32767)")
     .option('--nodeport-addresses <list>', 'CIDRs, or primary (default: every address of the node)')
-    .option('--cluster-cidr <list>', 'CIDRs of pods')
+    .option('--cluster-cidr <list>', 'CIDRs of the pods of the whole cluster')
+    .option('--service-cidrs <list>', 'CIDRs of cluster IPs: unknown addresses in them are dropped')
     .addOption(
       choice('--external-source <how>', 'source that backends see (default: preserve)', [
         'preserve',
@@ -129,7 +131,8 @@ export function agentOptions(
   flags: AgentFlags,
   host: Pick<CliEnvironment, 'env' | 'hostname'>,
 ): AgentOptions {
-  const input: AgentOptionsInput = {
+  // Required: an option without a flag must not compile.
+  const input: Required<AgentOptionsInput> = {
     source: sourceOf(flags, host.env),
     // As kubelet and kube-proxy do: a node's name is lower case.
     nodeName: (flags.hostnameOverride ?? host.hostname()).trim().toLowerCase(),
@@ -141,6 +144,7 @@ export function agentOptions(
     nodePortRange: portRange('--service-node-port-range', flags.serviceNodePortRange),
     nodePortAddresses: list(flags.nodeportAddresses),
     clusterCIDRs: list(flags.clusterCidr),
+    serviceCIDRs: list(flags.serviceCidrs),
     externalSource: flags.externalSource,
     masqueradeAll: flags.masqueradeAll,
     socketLb: flags.socketLb,
