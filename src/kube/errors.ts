@@ -74,17 +74,19 @@ export function describeError(error: unknown, subject: RequestSubject): Describe
   if (error instanceof HttpStatusError) return describeStatus(error, subject, server, request);
   const code = codeOf(error);
   const text = textOf(error);
+  if (error instanceof SilentConnectionError || error instanceof ProtocolError) {
+    return { key: `${request} ${code}`, object: server, message: `${request}: ${text} (${code}). Retrying` };
+  }
   if (isTlsCode(code)) {
+    const next = /wrong.version.number/i.test(text)
+      ? 'The server does not speak TLS on this port; correct the address in the kubeconfig'
+      : 'Put the certificate of its authority into certificate-authority-data of the kubeconfig, and connect by a ' +
+        'name the server certificate has (or set tls-server-name)';
     return {
       key: `tls ${code}`,
       object: server,
-      message:
-        `verify ${server}: ${text} (${code}). Put the certificate of its authority into certificate-authority-data ` +
-        'of the kubeconfig, and connect by a name the server certificate has (or set tls-server-name); retrying',
+      message: `verify ${server}: ${text} (${code}). ${next}; retrying`,
     };
-  }
-  if (error instanceof SilentConnectionError || error instanceof ProtocolError) {
-    return { key: `${request} ${code}`, object: server, message: `${request}: ${text} (${code}). Retrying` };
   }
   const hint = NETWORK_HINTS[code] ?? 'Check the kubeconfig and the network of this node';
   return {
@@ -149,7 +151,8 @@ function textOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '' && error.errors.length > 0) {
     return textOf(error.errors[0]);
   }
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.trim().replaceAll(/\s+/g, ' ');
 }
 
 function isTlsCode(code: string): boolean {
