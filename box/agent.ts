@@ -1,12 +1,9 @@
 /** One agent in one node. */
 import { join } from 'node:path';
 import { repositoryRoot } from './paths.js';
-import { BoxProcess, type ExecResult, type SpawnOptions } from './process.js';
+import { BoxProcess, type ExecResult, type Place, type SpawnOptions } from './process.js';
 
-export interface AgentPlace {
-  name: string;
-  netns: string;
-  cgroup: string;
+export interface AgentPlace extends Place {
   pinPath: string;
 }
 

@@ -252,7 +252,12 @@ export class Box {
   }
 
   private place(name: string, namespace: string, cgroup: string): Place {
-    return { name, netns: `/run/netns/${namespace}`, cgroup: join(this.state.cgroup, cgroup) };
+    return {
+      name,
+      netns: `/run/netns/${namespace}`,
+      cgroup: join(this.state.cgroup, cgroup),
+      directory: this.directory,
+    };
   }
 
   private makeNode(plan: NodePlan): BoxNode {

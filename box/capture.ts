@@ -5,9 +5,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChecksumFault, checkFrame } from './checksum.js';
+import { parseReport } from './clients.js';
+import { toolPath } from './paths.js';
 import { type CapturedPacket, parsePcap } from './pcap.js';
 import { BoxProcess, type Place } from './process.js';
 
@@ -18,8 +19,6 @@ export interface CaptureOptions {
   filter?: string;
   /** Packets coming in only, out only, or both (default). */
   direction?: 'in' | 'out';
-  /** Bytes kept of a packet; those of a longer one are not checked. Default 2048. */
-  snapLength?: number;
 }
 
 export interface BadPacket extends ChecksumFault {
@@ -35,9 +34,9 @@ export interface CaptureResult {
   /** How often each protocol's checksum was looked at. */
   checkedByProtocol: Record<string, number>;
   bad: BadPacket[];
-  /** Packets longer than snapLength: not checked. */
+  /** Packets that are not in the capture as a whole (longer than 256 KiB): not checked. */
   cut: number;
-  /** Packets that the kernel could not hand to tcpdump. */
+  /** Packets that the kernel could not hand over. */
   dropped: number;
 }
 
@@ -47,16 +46,16 @@ export class Capture {
     private readonly file: string,
   ) {}
 
-  /** Ends the capture, reads it and removes its file. */
+  /** Ends the capture, with all that was sent before, and reads it. May be called once. */
   async stop(): Promise<CaptureResult> {
     try {
-      const ended = await this.process.stop('SIGINT');
+      const ended = await this.process.stop('SIGTERM', 20_000);
       if (ended.code !== 0)
         throw new Error(`capture: ${ended.stderr.trim()} (${ended.signal ?? ended.code}).`);
-      const dropped = Number(/(\d+) packets? dropped by kernel/.exec(ended.stderr)?.[1] ?? 0);
+      const { dropped } = parseReport<{ dropped: number }>(ended.stdout);
       return { ...checkPackets(parsePcap(readFileSync(this.file))), dropped };
     } finally {
-      rmSync(this.file, { force: true });
+      removeFiles(this.file);
     }
   }
 }
@@ -65,28 +64,37 @@ export class Capture {
  * A receiver that merges packets (GRO, with NAPI on a veth: gro `on`) leaves their checksums unfinished. The
  * merging is switched off, not GRO itself: XDP redirect into the device needs its NAPI.
  */
-const CAPTURE = 'ip link set dev "$1" gro_max_size 1; shift; exec tcpdump "$@"';
+const CAPTURE = `
+device=$1 filter=$2 file=$3; shift 3
+ip link set dev "$device" gro_max_size 1
+if [ -n "$filter" ]; then
+  tcpdump -i "$device" -ddd "$filter" > "$file.filter" || exit 1
+  set -- "$@" --filter-file "$file.filter"
+fi
+exec "$@" --device "$device" --write "$file"`;
 
-/** Room for 32,000 packets of the default length that tcpdump has not yet taken. */
-const BUFFER_KIB = 65536;
-
-/** Resolves when tcpdump listens: what is sent afterwards is in the capture. */
+/** Resolves when the device is listened to: what is sent afterwards is in the capture. */
 export async function startCapture(place: Place, options: CaptureOptions = {}): Promise<Capture> {
-  const file = join(tmpdir(), `shunt-box-${randomUUID()}.pcap`);
-  const device = options.device ?? 'eth0';
-  const argv = ['sh', '-c', CAPTURE, 'sh', device, '-i', device, '-w', file, '-U', '-n', '-p', '-Z', 'root'];
-  argv.push('-s', String(options.snapLength ?? 2048), '-B', String(BUFFER_KIB), '--immediate-mode');
-  if (options.direction !== undefined) argv.push('-Q', options.direction);
-  if (options.filter !== undefined) argv.push(options.filter);
+  const file = join(place.directory, `${randomUUID()}.pcap`);
+  const argv = ['sh', '-c', CAPTURE, 'sh', options.device ?? 'eth0', options.filter ?? '', file];
+  argv.push(
+    toolPath('sniff'),
+    ...(options.direction === undefined ? [] : ['--direction', options.direction]),
+  );
   const process = new BoxProcess(place, argv);
   try {
-    await process.waitForLine(/listening on/, 10_000);
+    await process.waitForLine(/"event":"listening"/, 10_000);
   } catch (error) {
     process.kill('SIGKILL');
-    rmSync(file, { force: true });
+    removeFiles(file);
     throw error;
   }
   return new Capture(process, file);
+}
+
+function removeFiles(file: string): void {
+  rmSync(file, { force: true });
+  rmSync(`${file}.filter`, { force: true });
 }
 
 /** Checks every packet that was captured whole. */

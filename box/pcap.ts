@@ -1,4 +1,4 @@
-/** Reads capture files as tcpdump writes them (classic pcap, Ethernet). */
+/** Reads capture files (classic pcap, Ethernet). */
 
 export interface CapturedPacket {
   /** Seconds since 1970. */

@@ -34,6 +34,8 @@ export interface Place {
   netns: string;
   /** Directory of its cgroup (version 2). */
   cgroup: string;
+  /** The box's directory for files, removed with it. */
+  directory: string;
 }
 
 export interface SpawnOptions {

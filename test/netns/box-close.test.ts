@@ -158,7 +158,7 @@ describe('an agent in a node', () => {
   });
 
   it('keeps the flags that it is given', () => {
-    const place = { name: 'node1', netns: '', cgroup: '/c', pinPath: '/p' };
+    const place = { name: 'node1', netns: '', cgroup: '/c', directory: '/d', pinPath: '/p' };
     expect(agentArguments(place, ['--pin-path=/x', '--hostname-override', 'n'])).toEqual([
       'agent',
       '--pin-path=/x',
