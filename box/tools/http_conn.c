@@ -30,7 +30,7 @@ void http_open(struct http_conn *c, const union sockaddr_any *to, const union so
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (linger_rst) {
-		struct linger now = { .l_onoff = 1, .l_linger = 0 };
+		struct linger now = {.l_onoff = 1, .l_linger = 0};
 
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	}
@@ -41,8 +41,9 @@ void http_open(struct http_conn *c, const union sockaddr_any *to, const union so
 
 void http_request(struct http_conn *c, const char *path, bool keep_alive)
 {
-	c->out_length = snprintf(c->out, sizeof(c->out), "GET %.160s HTTP/1.1\r\nHost: box\r\n%s\r\n", path,
-				 keep_alive ? "" : "Connection: close\r\n");
+	c->out_length =
+	    snprintf(c->out, sizeof(c->out), "GET %.160s HTTP/1.1\r\nHost: box\r\n%s\r\n", path,
+		     keep_alive ? "" : "Connection: close\r\n");
 	c->out_sent = 0;
 	c->in_length = 0;
 	c->asked_ns = now_ns();
@@ -53,7 +54,7 @@ static enum http_step finish_connect(struct http_conn *c)
 {
 	int error = 0;
 	socklen_t length = sizeof(error);
-	struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
 
 	if (poll(&p, 1, 0) <= 0)
 		return c->step;
@@ -106,7 +107,8 @@ enum http_step http_advance(struct http_conn *c)
 	if (c->step == HTTP_CONNECTING)
 		return finish_connect(c);
 	while (c->step == HTTP_SENDING) {
-		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_length - c->out_sent, MSG_NOSIGNAL);
+		ssize_t n =
+		    send(c->fd, c->out + c->out_sent, c->out_length - c->out_sent, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;

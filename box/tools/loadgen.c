@@ -1,10 +1,11 @@
 /*
  * loadgen crr|rr --to ADDRESS:PORT [--connections C] [--seconds S] [--warmup-ms W] [--udp]
  *
- * One thread, one epoll. crr: every operation is connect, request, response, close (by reset, so that no port
- * waits in TIME_WAIT: the load must not run out of ports before the time is over). rr: C connections that stay.
- * With --udp an operation is a datagram and its answer; rr: from sockets that stay, crr: each from a new one.
- * Ends with one line of JSON: {"mode","ops","seconds","opsPerSecond","p50us","p99us","errors","errorNames"}.
+ * One thread, one epoll. crr: every operation is connect, request, response, close (by reset, so
+ * that no port waits in TIME_WAIT: the load must not run out of ports before the time is over). rr:
+ * C connections that stay. With --udp an operation is a datagram and its answer; rr: from sockets
+ * that stay, crr: each from a new one. Ends with one line of JSON:
+ * {"mode","ops","seconds","opsPerSecond","p50us","p99us","errors","errorNames"}.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ static struct {
 	union sockaddr_any to;
 	bool keep, udp;
 	uint64_t connections, seconds, warmup_ms;
-} options = { .connections = 32, .seconds = 5, .warmup_ms = 200 };
+} options = {.connections = 32, .seconds = 5, .warmup_ms = 200};
 
 struct worker {
 	struct http_conn conn; /* of a UDP worker only fd and started_ns are used */
@@ -79,11 +80,12 @@ static void note(struct worker *w, int error)
 
 static void watch(struct worker *w, int op)
 {
-	struct epoll_event event = { .data.ptr = w };
+	struct epoll_event event = {.data.ptr = w};
 
-	event.events = !options.udp && (w->conn.step == HTTP_CONNECTING || w->conn.step == HTTP_SENDING) ?
-			       EPOLLOUT :
-			       EPOLLIN;
+	event.events =
+	    !options.udp && (w->conn.step == HTTP_CONNECTING || w->conn.step == HTTP_SENDING)
+		? EPOLLOUT
+		: EPOLLIN;
 	epoll_ctl(epoll_fd, op, w->conn.fd, &event);
 }
 
@@ -101,7 +103,8 @@ static void begin(struct worker *w)
 		w->operation_ns = w->conn.started_ns;
 	} else {
 		w->conn.fd = open_socket(SOCK_DGRAM | SOCK_NONBLOCK, &options.to, NULL, 0);
-		if (w->conn.fd < 0 || connect(w->conn.fd, &options.to.sa, address_length(&options.to)))
+		if (w->conn.fd < 0 ||
+		    connect(w->conn.fd, &options.to.sa, address_length(&options.to)))
 			die("open a UDP socket: %s", strerror(errno));
 		udp_send(w);
 	}
@@ -139,7 +142,8 @@ static void next_tcp(struct worker *w)
 		http_request(&w->conn, "/", true);
 		http_advance(&w->conn);
 	}
-	/* The next answer may be here as soon as its request has left, and then no event announces it. */
+	/* The next answer may be here as soon as its request has left, and then no event announces
+	 * it. */
 	for (int i = 0; options.keep && w->conn.step == HTTP_ANSWERED && i < 64; i++) {
 		note(w, 0);
 		w->operation_ns = now_ns();
@@ -160,7 +164,8 @@ static void restart_late(struct worker *workers)
 
 	for (uint64_t i = 0; i < options.connections; i++) {
 		if (now - workers[i].operation_ns > TIMEOUT_NS || workers[i].conn.fd < 0) {
-			note(&workers[i], workers[i].conn.fd < 0 ? workers[i].conn.error : ETIMEDOUT);
+			note(&workers[i],
+			     workers[i].conn.fd < 0 ? workers[i].conn.error : ETIMEDOUT);
 			restart(&workers[i]);
 		}
 	}
@@ -234,11 +239,14 @@ int main(int argc, char **argv)
 	uint64_t start = now_ns();
 	run(workers, start + options.seconds * 1000000000ULL);
 	double seconds = (now_ns() - start) / 1e9;
-	printf("{\"mode\":\"%s\",\"protocol\":\"%s\",\"connections\":%llu,\"ops\":%llu,\"seconds\":%.4f,"
-	       "\"opsPerSecond\":%.1f,\"p50us\":%.2f,\"p99us\":%.2f,\"errors\":%llu,",
-	       options.keep ? "rr" : "crr", options.udp ? "udp" : "tcp",
-	       (unsigned long long)options.connections, (unsigned long long)operations, seconds,
-	       operations / seconds, percentile_us(0.5), percentile_us(0.99), (unsigned long long)errors);
+	printf(
+	    "{\"mode\":\"%s\",\"protocol\":\"%s\",\"connections\":%llu,\"ops\":%llu,\"seconds\":%."
+	    "4f,"
+	    "\"opsPerSecond\":%.1f,\"p50us\":%.2f,\"p99us\":%.2f,\"errors\":%llu,",
+	    options.keep ? "rr" : "crr", options.udp ? "udp" : "tcp",
+	    (unsigned long long)options.connections, (unsigned long long)operations, seconds,
+	    operations / seconds, percentile_us(0.5), percentile_us(0.99),
+	    (unsigned long long)errors);
 	print_counter(stdout, "errorNames", &error_names);
 	puts("}");
 	return 0;

@@ -1,17 +1,18 @@
 /*
  * netclient MODE --to ADDRESS:PORT [options]
  *
- *   tcp       --count new connections, --concurrency at a time, one request each (--no-request: connect only)
- *   hold      --count connections that ask every --interval-ms for --seconds
- *   udp       --count datagrams, each from a new socket or all from --one-socket; --connected
- *   transfer  --bytes of the deterministic stream sent (or received with --receive), hashes compared
- *   forge     --count packets with a wrong UDP checksum (TCP without --udp), to test that captures see them
+ *   tcp       --count new connections, --concurrency at a time, one request each (--no-request:
+ * connect only) hold      --count connections that ask every --interval-ms for --seconds udp
+ * --count datagrams, each from a new socket or all from --one-socket; --connected transfer  --bytes
+ * of the deterministic stream sent (or received with --receive), hashes compared forge     --count
+ * packets with a wrong UDP checksum (TCP without --udp), to test that captures see them
  *
- * Common: --source ADDRESS, --source-port PORT, --timeout-ms of one attempt (2000), --deadline-ms of the whole
- * run (60000), --seconds: instead of a count, go on that long (SIGTERM ends it earlier), --path, --size of a
- * datagram, --rst: close by reset, so that a fixed source port is free again at once.
- * The last line on stdout is the result as JSON; with --seconds a line {"event":"started"} comes first.
- * Exit code: 0 when the run took place (failures are in the JSON), 2 for wrong use.
+ * Common: --source ADDRESS, --source-port PORT, --timeout-ms of one attempt (2000), --deadline-ms
+ * of the whole run (60000), --seconds: instead of a count, go on that long (SIGTERM ends it
+ * earlier), --path, --size of a datagram, --rst: close by reset, so that a fixed source port is
+ * free again at once. The last line on stdout is the result as JSON; with --seconds a line
+ * {"event":"started"} comes first. Exit code: 0 when the run took place (failures are in the JSON),
+ * 2 for wrong use.
  */
 #include "netclient.h"
 
@@ -85,11 +86,12 @@ void print_report(const char *mode, const struct report *r)
 	print_counter(stdout, "locals", &r->locals);
 	putchar(',');
 	print_counter(stdout, "peerName", &r->peer_names);
-	printf(",\"elapsedMs\":%.3f,\"minMs\":%.3f,\"meanMs\":%.3f,\"maxMs\":%.3f,"
-	       "\"firstFailureMs\":%.3f,\"lastFailureMs\":%.3f,\"opened\":%llu,\"alive\":%llu}\n",
-	       (now_ns() - r->start_ns) / 1e6, r->min_ns / 1e6, r->ok ? r->total_ns / 1e6 / r->ok : 0.0,
-	       r->max_ns / 1e6, r->first_failure_ns / 1e6, r->last_failure_ns / 1e6,
-	       (unsigned long long)r->opened, (unsigned long long)r->alive);
+	printf(
+	    ",\"elapsedMs\":%.3f,\"minMs\":%.3f,\"meanMs\":%.3f,\"maxMs\":%.3f,"
+	    "\"firstFailureMs\":%.3f,\"lastFailureMs\":%.3f,\"opened\":%llu,\"alive\":%llu}\n",
+	    (now_ns() - r->start_ns) / 1e6, r->min_ns / 1e6,
+	    r->ok ? r->total_ns / 1e6 / r->ok : 0.0, r->max_ns / 1e6, r->first_failure_ns / 1e6,
+	    r->last_failure_ns / 1e6, (unsigned long long)r->opened, (unsigned long long)r->alive);
 }
 
 static bool set_flag(struct options *o, const char *flag)
@@ -117,14 +119,14 @@ static void set_value(struct options *o, const char *flag, const char *value)
 		size_t offset;
 		uint64_t min, max;
 	} numbers[] = {
-		{ "--count", offsetof(struct options, count), 1, 10000000 },
-		{ "--concurrency", offsetof(struct options, concurrency), 1, 1000 },
-		{ "--seconds", offsetof(struct options, seconds), 1, 3600 },
-		{ "--timeout-ms", offsetof(struct options, timeout_ms), 1, 600000 },
-		{ "--deadline-ms", offsetof(struct options, deadline_ms), 1, 3600000 },
-		{ "--interval-ms", offsetof(struct options, interval_ms), 1, 60000 },
-		{ "--size", offsetof(struct options, size), 1, 65507 },
-		{ "--bytes", offsetof(struct options, bytes), 1, 1ULL << 40 },
+	    {"--count", offsetof(struct options, count), 1, 10000000},
+	    {"--concurrency", offsetof(struct options, concurrency), 1, 1000},
+	    {"--seconds", offsetof(struct options, seconds), 1, 3600},
+	    {"--timeout-ms", offsetof(struct options, timeout_ms), 1, 600000},
+	    {"--deadline-ms", offsetof(struct options, deadline_ms), 1, 3600000},
+	    {"--interval-ms", offsetof(struct options, interval_ms), 1, 60000},
+	    {"--size", offsetof(struct options, size), 1, 65507},
+	    {"--bytes", offsetof(struct options, bytes), 1, 1ULL << 40},
 	};
 
 	if (!value)
@@ -132,7 +134,7 @@ static void set_value(struct options *o, const char *flag, const char *value)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		if (!strcmp(flag, numbers[i].flag)) {
 			*(uint64_t *)((char *)o + numbers[i].offset) =
-				parse_number(value, flag, numbers[i].min, numbers[i].max);
+			    parse_number(value, flag, numbers[i].min, numbers[i].max);
 			return;
 		}
 	}
@@ -152,14 +154,14 @@ static void set_value(struct options *o, const char *flag, const char *value)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .count = 1,
-			     .concurrency = 1,
-			     .timeout_ms = 2000,
-			     .deadline_ms = 60000,
-			     .interval_ms = 50,
-			     .size = 32,
-			     .bytes = 1 << 20,
-			     .path = "/" };
+	struct options o = {.count = 1,
+			    .concurrency = 1,
+			    .timeout_ms = 2000,
+			    .deadline_ms = 60000,
+			    .interval_ms = 50,
+			    .size = 32,
+			    .bytes = 1 << 20,
+			    .path = "/"};
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	for (int i = 2; i < argc; i++) {

@@ -1,4 +1,5 @@
-/* The client of the tests. Every mode is bounded in count and in time and ends with one line of JSON. */
+/* The client of the tests. Every mode is bounded in count and in time and ends with one line of
+ * JSON. */
 #ifndef BOX_NETCLIENT_H
 #define BOX_NETCLIENT_H
 
@@ -16,7 +17,7 @@ struct options {
 /* What many attempts have in common. */
 struct report {
 	uint64_t ok, failed, start_ns;
-	uint64_t min_ns, max_ns, total_ns; /* of successful attempts */
+	uint64_t min_ns, max_ns, total_ns;	    /* of successful attempts */
 	uint64_t first_failure_ns, last_failure_ns; /* how long the attempt took until it failed */
 	uint64_t opened, alive; /* hold: connections at the start and at the end */
 	struct counter errors, phases, servers, peers, locals, peer_names;

@@ -1,4 +1,5 @@
-/* Packets whose L4 checksum is wrong on the wire, from a raw socket: nothing completes or checks them. */
+/* Packets whose L4 checksum is wrong on the wire, from a raw socket: nothing completes or checks
+ * them. */
 #include "netclient.h"
 
 #include <arpa/inet.h>
@@ -8,17 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORGED_CHECKSUM 0xbad1 /* the right one depends on the addresses; this fits none that the box uses */
+#define FORGED_CHECKSUM                                                                            \
+	0xbad1 /* the right one depends on the addresses; this fits none that the box uses */
 
 static size_t build_tcp(const struct options *o, uint8_t *packet)
 {
-	struct tcphdr h = { .source = htons(o->source_port ? o->source_port : 40001),
-			    .dest = htons(address_port(&o->to)),
-			    .seq = htonl(1),
-			    .doff = 5,
-			    .syn = 1,
-			    .window = htons(1000),
-			    .check = htons(FORGED_CHECKSUM) };
+	struct tcphdr h = {.source = htons(o->source_port ? o->source_port : 40001),
+			   .dest = htons(address_port(&o->to)),
+			   .seq = htonl(1),
+			   .doff = 5,
+			   .syn = 1,
+			   .window = htons(1000),
+			   .check = htons(FORGED_CHECKSUM)};
 
 	memcpy(packet, &h, sizeof(h));
 	return sizeof(h);
@@ -26,10 +28,10 @@ static size_t build_tcp(const struct options *o, uint8_t *packet)
 
 static size_t build_udp(const struct options *o, uint8_t *packet)
 {
-	struct udphdr h = { .source = htons(o->source_port ? o->source_port : 40001),
-			    .dest = htons(address_port(&o->to)),
-			    .len = htons(sizeof(h) + 6),
-			    .check = htons(FORGED_CHECKSUM) };
+	struct udphdr h = {.source = htons(o->source_port ? o->source_port : 40001),
+			   .dest = htons(address_port(&o->to)),
+			   .len = htons(sizeof(h) + 6),
+			   .check = htons(FORGED_CHECKSUM)};
 
 	memcpy(packet, &h, sizeof(h));
 	memcpy(packet + sizeof(h), "forged", 6);
@@ -41,7 +43,8 @@ int run_forge(const struct options *o)
 	union sockaddr_any to = o->to;
 	uint8_t packet[64];
 	uint64_t sent = 0;
-	int fd = socket(to.sa.sa_family, SOCK_RAW | SOCK_CLOEXEC, o->udp ? IPPROTO_UDP : IPPROTO_TCP);
+	int fd =
+	    socket(to.sa.sa_family, SOCK_RAW | SOCK_CLOEXEC, o->udp ? IPPROTO_UDP : IPPROTO_TCP);
 
 	if (fd < 0)
 		die("open a raw socket: %s", strerror(errno));
@@ -50,7 +53,8 @@ int run_forge(const struct options *o)
 	size_t length = o->udp ? build_udp(o, packet) : build_tcp(o, packet);
 	set_port(&to, 0);
 	for (uint64_t i = 0; i < o->count && !stop_requested; i++)
-		sent += sendto(fd, packet, length, 0, &to.sa, address_length(&to)) == (ssize_t)length;
+		sent +=
+		    sendto(fd, packet, length, 0, &to.sa, address_length(&to)) == (ssize_t)length;
 	close(fd);
 	printf("{\"mode\":\"forge\",\"sent\":%llu}\n", (unsigned long long)sent);
 	return 0;

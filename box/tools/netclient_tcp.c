@@ -26,9 +26,10 @@ static struct slot *make_slots(uint64_t count)
 
 static void watch(int epoll_fd, struct slot *s, int op)
 {
-	struct epoll_event event = { .data.ptr = s };
+	struct epoll_event event = {.data.ptr = s};
 
-	event.events = s->conn.step == HTTP_CONNECTING || s->conn.step == HTTP_SENDING ? EPOLLOUT : EPOLLIN;
+	event.events =
+	    s->conn.step == HTTP_CONNECTING || s->conn.step == HTTP_SENDING ? EPOLLOUT : EPOLLIN;
 	epoll_ctl(epoll_fd, op, s->conn.fd, &event);
 }
 
@@ -76,7 +77,7 @@ static void time_out(const struct options *o, struct report *r, struct slot *s)
 int run_tcp(const struct options *o)
 {
 	struct slot *slots = make_slots(o->concurrency);
-	struct report r = { .start_ns = now_ns() };
+	struct report r = {.start_ns = now_ns()};
 	uint64_t started = 0, active = 0, end = run_end(o, r.start_ns);
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
@@ -159,7 +160,8 @@ static void serve_held(const struct options *o, struct report *r, struct slot *s
 	if (c->step == HTTP_ANSWERED) {
 		note_success(r, c->body, took);
 		c->step = HTTP_CONNECTED;
-	} else if (c->step == HTTP_FAILED || (c->step > HTTP_CONNECTED && took > o->timeout_ms * 1000000ULL)) {
+	} else if (c->step == HTTP_FAILED ||
+		   (c->step > HTTP_CONNECTED && took > o->timeout_ms * 1000000ULL)) {
 		note_failure(r, c->step == HTTP_FAILED ? c->error : ETIMEDOUT, "request", took);
 		http_close(c);
 		s->used = false;
@@ -169,7 +171,7 @@ static void serve_held(const struct options *o, struct report *r, struct slot *s
 int run_hold(const struct options *o)
 {
 	struct slot *slots = make_slots(o->count);
-	struct report r = { .start_ns = now_ns() };
+	struct report r = {.start_ns = now_ns()};
 	uint64_t end;
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
@@ -206,7 +208,8 @@ int run_hold(const struct options *o)
 
 			if (!s->used)
 				continue;
-			if (s->conn.step == HTTP_CONNECTED) { /* idle: only an end or a reset can come */
+			if (s->conn.step ==
+			    HTTP_CONNECTED) { /* idle: only an end or a reset can come */
 				http_request(&s->conn, o->path, true);
 			}
 			http_advance(&s->conn);

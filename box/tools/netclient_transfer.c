@@ -95,8 +95,8 @@ static uint64_t receive_stream(struct transfer *t)
 	static char head[65536];
 	uint64_t length = 0, hash = HASH_START;
 	char request[128];
-	int n = snprintf(request, sizeof(request), "GET /bytes?n=%" PRIu64 " HTTP/1.1\r\nHost: box\r\n\r\n",
-			 t->o->bytes);
+	int n = snprintf(request, sizeof(request),
+			 "GET /bytes?n=%" PRIu64 " HTTP/1.1\r\nHost: box\r\n\r\n", t->o->bytes);
 
 	if (!send_all(t, (uint8_t *)request, n))
 		return 0;
@@ -119,7 +119,8 @@ static uint64_t send_stream(struct transfer *t)
 	char answer[2048], text[32];
 	uint64_t length;
 	int n = snprintf(answer, sizeof(answer),
-			 "POST /hash HTTP/1.1\r\nHost: box\r\nContent-Length: %" PRIu64 "\r\n\r\n", t->o->bytes);
+			 "POST /hash HTTP/1.1\r\nHost: box\r\nContent-Length: %" PRIu64 "\r\n\r\n",
+			 t->o->bytes);
 
 	if (!send_all(t, (uint8_t *)answer, n))
 		return 0;
@@ -148,9 +149,10 @@ static uint64_t send_stream(struct transfer *t)
 
 int run_transfer(const struct options *o)
 {
-	struct transfer t = { .o = o };
+	struct transfer t = {.o = o};
 	uint64_t start = now_ns(), hash = 0, expected = hash_stream(o->bytes);
-	struct timeval wait = { .tv_sec = o->timeout_ms / 1000, .tv_usec = o->timeout_ms % 1000 * 1000 };
+	struct timeval wait = {.tv_sec = o->timeout_ms / 1000,
+			       .tv_usec = o->timeout_ms % 1000 * 1000};
 
 	t.end_ns = start + o->deadline_ms * 1000000ULL;
 	t.fd = open_socket(SOCK_STREAM, &o->to, o->source, o->source_port);
@@ -168,8 +170,9 @@ int run_transfer(const struct options *o)
 	}
 	if (!t.error && hash != expected)
 		t.error = ERROR_MISMATCH;
-	printf("{\"mode\":\"transfer\",\"direction\":\"%s\",\"ok\":%s,\"bytes\":%" PRIu64 ",\"hash\":\"%016" PRIx64
-	       "\",\"expected\":\"%016" PRIx64 "\",\"error\":%s%s%s,\"elapsedMs\":%.3f}\n",
+	printf("{\"mode\":\"transfer\",\"direction\":\"%s\",\"ok\":%s,\"bytes\":%" PRIu64
+	       ",\"hash\":\"%016" PRIx64 "\",\"expected\":\"%016" PRIx64
+	       "\",\"error\":%s%s%s,\"elapsedMs\":%.3f}\n",
 	       o->receive ? "receive" : "send", t.error ? "false" : "true", t.done, hash, expected,
 	       t.error ? "\"" : "", t.error ? error_name(t.error) : "null", t.error ? "\"" : "",
 	       (now_ns() - start) / 1e6);

@@ -33,11 +33,11 @@ static int open_udp(const struct options *o)
 static int take_error(int fd)
 {
 	char data[512], control[512];
-	struct iovec part = { data, sizeof(data) };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
+	struct iovec part = {data, sizeof(data)};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
 	int error = 0;
 	socklen_t length = sizeof(error);
 
@@ -52,8 +52,9 @@ static int send_one(const struct options *o, int fd, uint64_t number)
 	static uint8_t data[MAX_DATAGRAM];
 	char head[64];
 	/* The answer of an earlier datagram is told apart by its length and hash. */
-	int used = snprintf(head, sizeof(head), "%.40s %llu ", !strncmp(o->path, "pad=", 4) ? o->path : "ask",
-			    (unsigned long long)number);
+	int used =
+	    snprintf(head, sizeof(head), "%.40s %llu ",
+		     !strncmp(o->path, "pad=", 4) ? o->path : "ask", (unsigned long long)number);
 	size_t length = o->size > (size_t)used ? o->size : (size_t)used;
 	ssize_t sent;
 
@@ -69,13 +70,14 @@ static int send_one(const struct options *o, int fd, uint64_t number)
 }
 
 /* 0 or an error; the answer is zero terminated and came from `from`. */
-static int receive_one(const struct options *o, int fd, char *answer, size_t room, union sockaddr_any *from)
+static int receive_one(const struct options *o, int fd, char *answer, size_t room,
+		       union sockaddr_any *from)
 {
 	uint64_t end = now_ns() + o->timeout_ms * 1000000ULL;
 
 	for (;;) {
 		uint64_t now = now_ns();
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+		struct pollfd p = {.fd = fd, .events = POLLIN};
 
 		if (now >= end)
 			return ETIMEDOUT;
@@ -113,7 +115,7 @@ static void drain(int fd)
 static void ask(const struct options *o, struct report *r, int fd, uint64_t number)
 {
 	static char answer[MAX_DATAGRAM + 1];
-	union sockaddr_any from = { 0 };
+	union sockaddr_any from = {0};
 	char text[ADDRESS_TEXT];
 	uint64_t start = now_ns();
 
@@ -133,7 +135,7 @@ static void ask(const struct options *o, struct report *r, int fd, uint64_t numb
 
 int run_udp(const struct options *o)
 {
-	struct report r = { .start_ns = now_ns() };
+	struct report r = {.start_ns = now_ns()};
 	uint64_t end = run_end(o, r.start_ns);
 	int fd = -1;
 

@@ -1,15 +1,15 @@
 /*
  * podserver --name NAME [--http PORT]... [--udp PORT]... [--bind ADDRESS]
  *
- * Answers every HTTP request and every datagram with one JSON line: who the server is, whom it sees, and which
- * address of its own was used. Without --bind one IPv6 wildcard socket per port serves both families.
- * Prints {"event":"ready"} when all sockets listen.
+ * Answers every HTTP request and every datagram with one JSON line: who the server is, whom it
+ * sees, and which address of its own was used. Without --bind one IPv6 wildcard socket per port
+ * serves both families. Prints {"event":"ready"} when all sockets listen.
  *
  *   GET /            the JSON line
  *   POST /hash       {"length":n,"hash":"16 hex digits"} of the body (FNV-1a 64)
  *   GET /bytes?n=N   N bytes of the deterministic stream
- *   UDP              the JSON line with length and hash of the datagram; "pad=N " at the start of the
- *                    datagram pads the answer with spaces to N bytes
+ *   UDP              the JSON line with length and hash of the datagram; "pad=N " at the start of
+ * the datagram pads the answer with spaces to N bytes
  */
 #include "podserver.h"
 
@@ -25,8 +25,8 @@ int epoll_fd;
 
 #define MAX_DATAGRAM 65507
 
-size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer, const union sockaddr_any *local,
-		     const char *extra)
+size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer,
+		     const union sockaddr_any *local, const char *extra)
 {
 	char from[ADDRESS_TEXT], here[ADDRESS_TEXT];
 
@@ -40,7 +40,7 @@ size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer, con
 
 static int listen_on(int type, const union sockaddr_any *bind_to, uint16_t port)
 {
-	union sockaddr_any a = { 0 };
+	union sockaddr_any a = {0};
 	int one = 1, zero = 0;
 
 	if (bind_to)
@@ -72,7 +72,7 @@ static int listen_on(int type, const union sockaddr_any *bind_to, uint16_t port)
 static void watch(enum source_kind kind, int fd)
 {
 	struct source *s = calloc(1, sizeof(*s));
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
 
 	if (!s)
 		die("out of memory");
@@ -85,7 +85,7 @@ static void watch(enum source_kind kind, int fd)
 /* The address that the datagram was sent to, out of its control message. */
 static union sockaddr_any local_address(struct msghdr *message, int fd)
 {
-	union sockaddr_any local = { 0 };
+	union sockaddr_any local = {0};
 	socklen_t length = sizeof(local);
 
 	getsockname(fd, &local.sa, &length);
@@ -94,7 +94,8 @@ static union sockaddr_any local_address(struct msghdr *message, int fd)
 			struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(c);
 
 			local.v6.sin6_addr = info->ipi6_addr;
-			info->ipi6_ifindex = 0; /* the answer takes the route, not the device it came from */
+			info->ipi6_ifindex =
+			    0; /* the answer takes the route, not the device it came from */
 		} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(c);
 
@@ -128,13 +129,13 @@ static void answer_datagrams(int fd)
 	for (int i = 0; i < 64; i++) {
 		union sockaddr_any peer;
 		char control[128], extra[64];
-		struct iovec part = { data, MAX_DATAGRAM };
-		struct msghdr message = { .msg_name = &peer,
-					  .msg_namelen = sizeof(peer),
-					  .msg_iov = &part,
-					  .msg_iovlen = 1,
-					  .msg_control = control,
-					  .msg_controllen = sizeof(control) };
+		struct iovec part = {data, MAX_DATAGRAM};
+		struct msghdr message = {.msg_name = &peer,
+					 .msg_namelen = sizeof(peer),
+					 .msg_iov = &part,
+					 .msg_iovlen = 1,
+					 .msg_control = control,
+					 .msg_controllen = sizeof(control)};
 		ssize_t n = recvmsg(fd, &message, 0);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -159,7 +160,8 @@ static void serve(void)
 	while (!stop_requested) {
 		int n = epoll_wait(epoll_fd, events, 256, -1);
 
-		/* Accept last: a connection closed in this round frees its number before a new one takes it. */
+		/* Accept last: a connection closed in this round frees its number before a new one
+		 * takes it. */
 		for (int i = 0; i < n; i++) {
 			struct source *s = events[i].data.ptr;
 

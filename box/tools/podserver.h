@@ -15,9 +15,10 @@ struct source {
 extern const char *server_name;
 extern int epoll_fd;
 
-/* {"server":..,"peer":..,"peerPort":..,"local":..,"localPort":..<extra>} and a newline; returns the length. */
-size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer, const union sockaddr_any *local,
-		     const char *extra);
+/* {"server":..,"peer":..,"peerPort":..,"local":..,"localPort":..<extra>} and a newline; returns the
+ * length. */
+size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer,
+		     const union sockaddr_any *local, const char *extra);
 
 void http_accept(int listener);
 /* The connection may be gone afterwards. */

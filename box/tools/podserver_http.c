@@ -1,4 +1,5 @@
-/* HTTP/1.1 as far as the tests need it: keep-alive, Content-Length bodies, no chunking, no pipelining. */
+/* HTTP/1.1 as far as the tests need it: keep-alive, Content-Length bodies, no chunking, no
+ * pipelining. */
 #include "podserver.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ void http_accept(int listener)
 		if (fd < 0)
 			return;
 		struct connection *c = calloc(1, sizeof(*c));
-		struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+		struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
 		if (!c) {
 			close(fd);
 			return;
@@ -48,13 +49,14 @@ void http_accept(int listener)
 	}
 }
 
-static void start_answer(struct connection *c, const char *status, const char *body, uint64_t length)
+static void start_answer(struct connection *c, const char *status, const char *body,
+			 uint64_t length)
 {
-	c->out_length = snprintf(c->out, sizeof(c->out),
-				 "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %llu\r\n"
-				 "Connection: %s\r\n\r\n%s",
-				 status, (unsigned long long)length, c->keep_alive ? "keep-alive" : "close",
-				 body);
+	c->out_length = snprintf(
+	    c->out, sizeof(c->out),
+	    "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %llu\r\n"
+	    "Connection: %s\r\n\r\n%s",
+	    status, (unsigned long long)length, c->keep_alive ? "keep-alive" : "close", body);
 	c->out_sent = 0;
 }
 
@@ -70,10 +72,12 @@ static void answer_request(struct connection *c)
 		return;
 	}
 	if (!strcmp(path, "/hash")) {
-		snprintf(body, sizeof(body), "{\"length\":%llu,\"hash\":\"%016llx\",\"server\":\"%.60s\"}\n",
-			 (unsigned long long)c->body_length, (unsigned long long)c->hash, server_name);
+		snprintf(body, sizeof(body),
+			 "{\"length\":%llu,\"hash\":\"%016llx\",\"server\":\"%.60s\"}\n",
+			 (unsigned long long)c->body_length, (unsigned long long)c->hash,
+			 server_name);
 	} else {
-		union sockaddr_any peer = { 0 }, local = { 0 };
+		union sockaddr_any peer = {0}, local = {0};
 		socklen_t a = sizeof(peer), b = sizeof(local);
 
 		getpeername(c->source.fd, &peer.sa, &a);
@@ -102,7 +106,8 @@ static bool take_input(struct connection *c, const uint8_t *data, size_t n)
 			return true;
 		}
 		char *field = strcasestr(c->in, "\r\ncontent-length:");
-		c->body_left = c->body_length = field && field < end ? strtoull(field + 17, NULL, 10) : 0;
+		c->body_left = c->body_length =
+		    field && field < end ? strtoull(field + 17, NULL, 10) : 0;
 		c->keep_alive = !strcasestr(c->in, "\r\nconnection: close");
 		c->hash = HASH_START;
 		c->in_body = true;
@@ -154,7 +159,7 @@ static int send_pending(struct connection *c)
 
 static void want(struct connection *c, bool write)
 {
-	struct epoll_event event = { .events = write ? EPOLLOUT : EPOLLIN, .data.ptr = c };
+	struct epoll_event event = {.events = write ? EPOLLOUT : EPOLLIN, .data.ptr = c};
 
 	if (c->wants_write != write)
 		epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->source.fd, &event);

@@ -37,8 +37,8 @@ uint64_t parse_number(const char *text, const char *what, uint64_t min, uint64_t
 	uint64_t n = strtoull(text, &end, 10);
 
 	if (errno || end == text || *end || text[0] == '-' || n < min || n > max)
-		die("%s: '%s' is not a number from %llu to %llu", what, text, (unsigned long long)min,
-		    (unsigned long long)max);
+		die("%s: '%s' is not a number from %llu to %llu", what, text,
+		    (unsigned long long)min, (unsigned long long)max);
 	return n;
 }
 
@@ -117,7 +117,8 @@ void format_endpoint(const union sockaddr_any *a, char out[ADDRESS_TEXT])
 	snprintf(out, ADDRESS_TEXT, is_ipv4(a) ? "%.45s:%u" : "[%.45s]:%u", host, address_port(a));
 }
 
-/* splitmix64: neighbouring blocks have nothing in common, so a shifted stream never hashes the same. */
+/* splitmix64: neighbouring blocks have nothing in common, so a shifted stream never hashes the
+ * same. */
 static uint64_t stream_block(uint64_t index)
 {
 	uint64_t z = index * 0x9e3779b97f4a7c15ULL + 0x9e3779b97f4a7c15ULL;
@@ -220,14 +221,15 @@ bool json_field(const char *json, const char *name, char *out, size_t room)
 	return true;
 }
 
-int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source, uint16_t source_port)
+int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source,
+		uint16_t source_port)
 {
 	int fd = socket(to->sa.sa_family, type | SOCK_CLOEXEC, 0), one = 1;
 
 	if (fd < 0)
 		return -errno;
 	if (source || source_port) {
-		union sockaddr_any from = { 0 };
+		union sockaddr_any from = {0};
 
 		if (source)
 			from = *source;
@@ -235,7 +237,8 @@ int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any
 			from.sa.sa_family = to->sa.sa_family;
 		set_port(&from, source_port);
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		/* Without it bind() takes a port before the destination is known: 28,000 connections and out. */
+		/* Without it bind() takes a port before the destination is known: 28,000
+		 * connections and out. */
 		if (!source_port)
 			setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 		if (bind(fd, &from.sa, address_length(&from))) {
@@ -257,7 +260,7 @@ static void on_stop(int signal)
 
 void catch_stop(void)
 {
-	struct sigaction action = { .sa_handler = on_stop }; /* no SA_RESTART: waits end at once */
+	struct sigaction action = {.sa_handler = on_stop}; /* no SA_RESTART: waits end at once */
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

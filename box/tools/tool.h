@@ -1,4 +1,5 @@
-/* What the traffic tools share: addresses, time, the deterministic byte stream, its hash, JSON counters. */
+/* What the traffic tools share: addresses, time, the deterministic byte stream, its hash, JSON
+ * counters. */
 #ifndef BOX_TOOL_H
 #define BOX_TOOL_H
 
@@ -17,7 +18,8 @@ union sockaddr_any {
 
 #define ADDRESS_TEXT 64 /* room for "[" + the longest IPv6 text + "]:65535" */
 
-/* Prints "<program>: <text>" and ends with exit code 2: wrong use, or a machine that cannot run the tool. */
+/* Prints "<program>: <text>" and ends with exit code 2: wrong use, or a machine that cannot run the
+ * tool. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* CLOCK_MONOTONIC. */
@@ -37,7 +39,8 @@ void format_address(const union sockaddr_any *a, char out[ADDRESS_TEXT]);
 /* "10.0.0.1:80" or "[fd00::1]:80". */
 void format_endpoint(const union sockaddr_any *a, char out[ADDRESS_TEXT]);
 
-/* Byte `offset` of the stream depends on nothing but `offset`, so that both sides know what must arrive. */
+/* Byte `offset` of the stream depends on nothing but `offset`, so that both sides know what must
+ * arrive. */
 void fill_stream(uint8_t *out, size_t length, uint64_t offset);
 
 #define HASH_START 0xcbf29ce484222325ULL
@@ -51,14 +54,14 @@ struct counter {
 	struct counter_entry {
 		char *key;
 		uint64_t count;
-	} *entries;
+	} * entries;
 	size_t used, room;
 };
 void count_key(struct counter *c, const char *key);
 void print_counter(FILE *out, const char *name, const struct counter *c);
 
 /* "ECONNREFUSED" for ECONNREFUSED; ERROR_EOF for a connection that the peer closed too early. */
-#define ERROR_EOF      100001
+#define ERROR_EOF 100001
 #define ERROR_PROTOCOL 100002
 #define ERROR_MISMATCH 100003
 const char *error_name(int error);
@@ -66,8 +69,10 @@ const char *error_name(int error);
 /* Text of a string field of the server's one-line JSON; false when it is not there. */
 bool json_field(const char *json, const char *name, char *out, size_t room);
 
-/* A stream or datagram socket bound to source (may be NULL) with optional source port (0: any). -errno on failure. */
-int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source, uint16_t source_port);
+/* A stream or datagram socket bound to source (may be NULL) with optional source port (0: any).
+ * -errno on failure. */
+int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source,
+		uint16_t source_port);
 
 /* Set by SIGINT and SIGTERM once catch_stop() was called: finish and report. */
 extern volatile int stop_requested;

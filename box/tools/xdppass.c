@@ -1,11 +1,13 @@
 /*
  * xdppass DEVICE...
  *
- * Attaches an XDP program that passes everything to devices of this network namespace, for as long as they live.
+ * Attaches an XDP program that passes everything to devices of this network namespace, for as long
+ * as they live.
  *
- * Why: a veth puts what its program sends by XDP_TX into the ring of its peer, but wakes the peer only if that one
- * has an XDP program itself (veth_xdp_flush in the kernel). GRO gives the peer the ring and not the wake-up: the
- * packets then lie there until other traffic comes along, up to for ever.
+ * Why: a veth puts what its program sends by XDP_TX into the ring of its peer, but wakes the peer
+ * only if that one has an XDP program itself (veth_xdp_flush in the kernel). GRO gives the peer the
+ * ring and not the wake-up: the packets then lie there until other traffic comes along, up to for
+ * ever.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -21,8 +23,8 @@
 static int load_pass(void)
 {
 	struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
+	    {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+	    {.code = BPF_JMP | BPF_EXIT},
 	};
 	union bpf_attr attr;
 
@@ -50,15 +52,15 @@ static void attach(int netlink_fd, const char *device, int program_fd)
 		struct rtattr flags_header;
 		uint32_t flags;
 	} request = {
-		.header = { .nlmsg_len = sizeof(request),
-			    .nlmsg_type = RTM_SETLINK,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
-		.link = { .ifi_index = if_nametoindex(device) },
-		.xdp = { .rta_len = 4 + 8 + 8, .rta_type = IFLA_XDP | NLA_F_NESTED },
-		.fd_header = { .rta_len = 8, .rta_type = IFLA_XDP_FD },
-		.fd = program_fd,
-		.flags_header = { .rta_len = 8, .rta_type = IFLA_XDP_FLAGS },
-		.flags = XDP_FLAGS_DRV_MODE,
+	    .header = {.nlmsg_len = sizeof(request),
+		       .nlmsg_type = RTM_SETLINK,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+	    .link = {.ifi_index = if_nametoindex(device)},
+	    .xdp = {.rta_len = 4 + 8 + 8, .rta_type = IFLA_XDP | NLA_F_NESTED},
+	    .fd_header = {.rta_len = 8, .rta_type = IFLA_XDP_FD},
+	    .fd = program_fd,
+	    .flags_header = {.rta_len = 8, .rta_type = IFLA_XDP_FLAGS},
+	    .flags = XDP_FLAGS_DRV_MODE,
 	};
 	struct {
 		struct nlmsghdr header;
@@ -68,7 +70,8 @@ static void attach(int netlink_fd, const char *device, int program_fd)
 
 	if (!request.link.ifi_index)
 		die("find %s: %s", device, strerror(errno));
-	if (send(netlink_fd, &request, sizeof(request), 0) < 0 || recv(netlink_fd, &answer, sizeof(answer), 0) < 0)
+	if (send(netlink_fd, &request, sizeof(request), 0) < 0 ||
+	    recv(netlink_fd, &answer, sizeof(answer), 0) < 0)
 		die("attach to %s: %s", device, strerror(errno));
 	if (answer.error.error)
 		die("attach to %s: %s", device, strerror(-answer.error.error));
