@@ -1,6 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { Admission, type FailureAnswer } from './admission.js';
 import { ApiError } from './api-error.js';
 import { type Certificate, makeCertificate } from './certificate.js';
 import { discoveryDocument } from './discovery.js';
@@ -27,8 +28,7 @@ export class TestApiServer {
   readonly #lists: Lists;
   readonly #watches = new Set<WatchStream>();
   readonly #sockets = new Set<Socket>();
-  readonly #forbidden = new Set<string>();
-  #failures: ApiError[] = [];
+  readonly #admission: Admission;
   #paused = false;
   #held: (() => void)[] = [];
   #server: http.Server | undefined;
@@ -48,6 +48,7 @@ export class TestApiServer {
     };
     this.store = new Store(this.options.firstVersion, this.options.historyLimit);
     this.#lists = new Lists(this.store);
+    this.#admission = new Admission(options.token);
     if (options.tls) {
       const { names = [], expired = false } = options.tls === true ? {} : options.tls;
       this.certificate = makeCertificate([...new Set(['127.0.0.1', '::1', 'localhost', ...names])], {
@@ -164,23 +165,17 @@ export class TestApiServer {
   }
 
   /** The next `count` requests fail with this status. */
-  failNext(
-    count: number,
-    code: number,
-    o: { reason?: string; message?: string; headers?: Record<string, string> } = {},
-  ): void {
-    for (let i = 0; i < count; i++) {
-      this.#failures.push(new ApiError(code, o.reason ?? '', o.message ?? 'failing on purpose', o.headers));
-    }
+  failNext(count: number, code: number, answer: FailureAnswer = {}): void {
+    this.#admission.failNext(count, code, answer);
   }
 
   /** Answers 403 to a verb (list, watch) on a resource; `allow` takes it back. */
   forbid(verb: string, plural: string): void {
-    this.#forbidden.add(`${verb} ${plural}`);
+    this.#admission.forbid(verb, plural);
   }
 
   allow(verb: string, plural: string): void {
-    this.#forbidden.delete(`${verb} ${plural}`);
+    this.#admission.allow(verb, plural);
   }
 
   /** Forgets the history; `expireWatches` also ends running watches with a 410 event. */
@@ -217,8 +212,8 @@ export class TestApiServer {
         return;
       }
       if (this.#paused) await new Promise<void>((release) => this.#held.push(release));
-      this.#admit(request, url.pathname, watch);
       const target = parsePath(url.pathname);
+      this.#admission.check(request, target, watch ? 'watch' : 'list');
       if (method === 'GET' && target !== undefined && target.name === undefined && watch) {
         this.#watch(target, query, response, record);
         return;
@@ -229,25 +224,6 @@ export class TestApiServer {
       const failure =
         error instanceof ApiError ? error : new ApiError(500, 'InternalError', (error as Error).message);
       this.#json(response, failure.code, failure.body, record, failure.headers);
-    }
-  }
-
-  #admit(request: http.IncomingMessage, path: string, watch: boolean): void {
-    const failure = this.#failures.shift();
-    if (failure !== undefined) throw failure;
-    const { token } = this.options;
-    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
-      throw new ApiError(401, 'Unauthorized', 'Unauthorized');
-    }
-    const target = parsePath(path);
-    const verb = watch ? 'watch' : 'list';
-    if (target !== undefined && this.#forbidden.has(`${verb} ${target.resource.plural}`)) {
-      const { plural } = target.resource;
-      throw new ApiError(
-        403,
-        'Forbidden',
-        `${plural} is forbidden: User "test" cannot ${verb} resource "${plural}"`,
-      );
     }
   }
 
