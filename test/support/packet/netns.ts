@@ -99,6 +99,7 @@ function commands(): string {
   for (const [pod, n] of [
     ['pod1', 11],
     ['pod2', 12],
+    ['pod2', 13],
   ] as const) {
     lines.push(`route add 10.244.1.${n}/32 dev ${pod}`, `route add fd00:10:244:1::${n}/128 dev ${pod}`);
     neighbour(`10.244.1.${n}`, DEVICES[pod].peerMac, pod);

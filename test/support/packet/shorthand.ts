@@ -13,7 +13,7 @@ export interface Common {
   ip?: Partial<Omit<Ipv4, 'version' | 'src' | 'dst'>> & Partial<Omit<Ipv6, 'version' | 'src' | 'dst'>>;
 }
 
-const DEFAULT_ETHERNET: Ethernet = { dst: '02:00:00:00:00:01', src: '02:00:00:00:00:02' };
+export const DEFAULT_ETHERNET: Ethernet = { dst: '02:00:00:00:00:01', src: '02:00:00:00:00:02' };
 
 function network(src: string, dst: string, o: Common): Ipv4 | Ipv6 {
   const six = isIPv6(src);
