@@ -1,5 +1,5 @@
-import { isIPv4, isIPv6 } from 'node:net';
-import ipaddr from 'ipaddr.js';
+import { isIPv4 } from 'node:net';
+import { isUnparsable, parseAddress } from '../model/addresses.js';
 
 /**
  * An address as the model writes it: dotted IPv4 without leading zeros, or lower-case compressed IPv6.
@@ -7,7 +7,10 @@ import ipaddr from 'ipaddr.js';
  */
 export function canonicalIp(text: string): string | undefined {
   if (isIPv4(text)) return text;
-  if (isIPv6(text)) return text.includes('%') ? undefined : ipaddr.IPv6.parse(text).toRFC5952String();
+  if (text.includes(':')) {
+    const address = parseAddress(text);
+    return isUnparsable(address) ? undefined : address.text;
+  }
   // Old API servers let leading zeros through and mean them as decimal, never as octal.
   if (/^\d{1,9}(\.\d{1,9}){3}$/.test(text)) {
     const plain = text.split('.').map(Number).join('.');

@@ -94,16 +94,15 @@ function addClusterIps(
     if (object.type === 'ExternalName') continue;
     const place = `(${file} line ${line})`;
     if (object.clusterIPs.length === 0 && !request.explicitlyHeadless) {
-      // It is not headless, it only lacks an address; its other frontends are there all the same.
-      object.headless = false;
       for (const range of wantedRanges(request.families, ranges)) {
         const ip = allocateClusterIp(range, key, (each) => taken.has(each));
         if (ip === undefined) continue;
         taken.add(ip);
-        object.clusterIPs.push(ip);
+        object.clusterIPs = [...object.clusterIPs, ip];
+        object.headless = false;
       }
       if (object.clusterIPs.length === 0) {
-        const message = `is missing and no API server is here to allocate one; set it, or None for a headless Service ${place}`;
+        const message = `is missing and no API server is here to allocate one, so the Service is not served; set it, or None for a headless Service ${place}`;
         warnings.push({ object: `Service ${key}`, field: 'spec.clusterIP', message });
       }
     }

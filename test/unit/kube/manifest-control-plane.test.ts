@@ -231,13 +231,13 @@ describe('what an API server would have filled in or refused', () => {
 
   it('is reported when it is a cluster IP', () => {
     const state = stateOf([bare]);
-    expect(state.services.get('default/web')).toMatchObject({ clusterIPs: [], headless: false });
+    expect(state.services.get('default/web')).toMatchObject({ clusterIPs: [], headless: true });
     expect(state.warnings).toEqual([
       {
         object: 'Service default/web',
         field: 'spec.clusterIP',
         message:
-          'is missing and no API server is here to allocate one; set it, or None for a headless Service (a.yaml line 1)',
+          'is missing and no API server is here to allocate one, so the Service is not served; set it, or None for a headless Service (a.yaml line 1)',
       },
     ]);
   });
@@ -250,6 +250,7 @@ describe('what an API server would have filled in or refused', () => {
     const state = stateOf(services, ranges);
     const ips = [...state.services.values()].flatMap((service) => service.clusterIPs);
     expect(new Set(ips).size).toBe(14);
+    expect([...state.services.values()].some((service) => service.headless)).toBe(false);
     expect(ips.every((ip) => /^10\.96\.0\.([1-9]|1[0-4])$/.test(ip))).toBe(true);
     expect([...stateOf([...services].reverse(), ranges).services.values()].reverse()).toEqual([
       ...state.services.values(),
