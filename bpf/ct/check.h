@@ -34,20 +34,30 @@ static __always_inline int is_flow_over(const struct work *w, const struct ct_fl
 /* Is this the client's acknowledgement of the backend's SYN-ACK? A flood cannot know the number. */
 static __always_inline int is_handshake_done(const struct work *w, const struct ct_flow *f)
 {
-	return w->pkt.tuple.proto == IPPROTO_TCP_ && !(f->flags & CT_F_ESTABLISHED) && f->synack_next &&
+	return w->pkt.tuple.proto == IPPROTO_TCP_ && (f->flags & (CT_F_ESTABLISHED | CT_F_SEEN_SYNACK)) == CT_F_SEEN_SYNACK &&
 	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
 	       bpf_ntohl(w->pkt.tcp_ack) - f->synack_next < 65536;
 }
 
-static __always_inline enum flow_verdict check_original(struct work *w, struct ct_flow *f)
+/* Promotes when this packet ends the handshake; *f becomes the established entry. */
+static __always_inline enum flow_verdict check_handshake(struct work *w, struct ct_flow **f)
 {
-	if (is_flow_over(w, f)) {
-		delete_pair(w, &w->pkt.tuple, f);
+	if (!is_handshake_done(w, *f))
+		return FLOW_USE;
+	if (promote(w, &w->pkt.tuple, *f))
+		return FLOW_FULL;
+	if (!setting(SETTING_READ_ONLY))
+		*f = bpf_map_lookup_elem(&ct_flows, &w->pkt.tuple);
+	return FLOW_USE;
+}
+
+static __always_inline enum flow_verdict check_original(struct work *w, struct ct_flow **f)
+{
+	if (is_flow_over(w, *f)) {
+		delete_pair(w, &w->pkt.tuple, *f);
 		return FLOW_NEW;
 	}
-	if (is_handshake_done(w, f) && promote(w, &w->pkt.tuple, f))
-		return FLOW_FULL;
-	return FLOW_USE;
+	return check_handshake(w, f);
 }
 
 /* The backend's SYN-ACK: the original direction remembers which number acknowledges it. */
@@ -60,6 +70,8 @@ static __always_inline void note_synack(struct work *w, const struct ct_flow *f)
 		return;
 	w->reply = f->peer;
 	original = bpf_map_lookup_elem(&ct_half_open, &w->reply);
-	if (original)
+	if (original) {
 		original->synack_next = bpf_ntohl(w->pkt.tcp_seq) + 1;
+		original->flags |= CT_F_SEEN_SYNACK;
+	}
 }

@@ -160,9 +160,9 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 		if (addr_equal(&w->choice.addr, &w->pkt.tuple.src)) {
 			w->flow.flags |= CT_F_HAIRPIN | CT_F_RESTORE_INGRESS;
 			if (w->pkt.is_v4)
-				__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin4, 16);
+				setting_addr(&w->reply.dst, &settings.hairpin4);
 			else
-				__builtin_memcpy(&w->reply.dst, (void *)&settings.hairpin6, 16);
+				setting_addr(&w->reply.dst, &settings.hairpin6);
 			return 0;
 		}
 		if (!is_masqueraded(fe, is_internal, origin))
@@ -243,6 +243,8 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	__builtin_memset(&w->flow, 0, sizeof(w->flow));
 	w->flow.created_ns = now;
 	w->flow.last_seen_ns = now;
+	w->flow.packets = 1;
+	w->flow.bytes = w->pkt.l3_len;
 	w->flow.service_id = fe->service_id;
 	w->flow.backend_id = w->choice.backend_id;
 	w->flow.backend_generation = w->choice.backend_generation;

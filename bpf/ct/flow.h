@@ -96,6 +96,7 @@ static __always_inline int create_pair(struct work *w)
 	struct ct_flow *owner;
 	long err;
 
+	w->flow.peer = w->reply;
 	if (setting(SETTING_READ_ONLY))
 		return 0;
 	/* A live established flow may own the tuple while ct_half_open has no trace of it. */
@@ -110,6 +111,8 @@ static __always_inline int create_pair(struct work *w)
 	w->other = w->flow;
 	w->other.peer = w->pkt.tuple;
 	w->other.next_hop.ifindex = 0;
+	w->other.packets = 0;
+	w->other.bytes = 0;
 	err = insert_flow(&w->reply, &w->other, BPF_NOEXIST);
 	if (err == -17 /* EEXIST */) {
 		owner = lookup_flow(&w->reply);
@@ -119,7 +122,6 @@ static __always_inline int create_pair(struct work *w)
 	}
 	if (err)
 		return -2;
-	w->flow.peer = w->reply;
 	err = insert_flow(&w->pkt.tuple, &w->flow, BPF_ANY);
 	if (err) {
 		delete_flow(&w->reply);

@@ -191,8 +191,7 @@ static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u
 
 static __always_inline int is_hairpin_address(const struct lb_addr *addr)
 {
-	return addr_equal(addr, (const void *)&settings.hairpin4) ||
-	       addr_equal(addr, (const void *)&settings.hairpin6);
+	return is_setting_addr(addr, &settings.hairpin4) || is_setting_addr(addr, &settings.hairpin6);
 }
 
 /* A packet that may begin or continue the original direction, or be a reply that is restored where
@@ -237,13 +236,13 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			f = bpf_map_lookup_elem(&ct_any, t);
 	}
 	if (f) {
-		enum flow_verdict verdict = check_original(w, f);
+		enum flow_verdict verdict = check_original(w, &f);
 
 		if (verdict == FLOW_FULL) {
 			count_drop(DROP_REASON_FLOW_TABLE_FULL);
 			return refuse(skb, w, origin, f->service_id);
 		}
-		if (verdict == FLOW_USE) {
+		if (verdict == FLOW_USE && f) {
 			touch_flow(w, t, f);
 			return forward_skb(skb, w, f);
 		}
@@ -269,8 +268,10 @@ static __always_inline int handle_middle(struct __sk_buff *skb, struct work *w)
 	f = lookup_flow(&w->pkt.tuple);
 	if (!f)
 		return TC_NEXT;
-	if (is_handshake_done(w, f) && promote(w, &w->pkt.tuple, f))
+	if (check_handshake(w, &f) == FLOW_FULL)
 		return drop_skb(skb, w, DROP_REASON_FLOW_TABLE_FULL, f->service_id);
+	if (!f)
+		return TC_NEXT;
 	touch_flow(w, &w->pkt.tuple, f);
 	w->reply = f->peer;
 	if (is_sctp_fragment(&w->pkt, f))

@@ -91,7 +91,7 @@ int xdp_uplink(struct xdp_md *xdp)
 			return XDP_PASS;
 		if (is_flow_over(w, f) || !resolve_next_hop(xdp, w, f))
 			return leave_to_tc(w);
-		if (is_handshake_done(w, f) && promote(w, t, f))
+		if (check_handshake(w, &f) == FLOW_FULL || !f)
 			return leave_to_tc(w);
 		touch_flow(w, t, f);
 		count_packet(f->service_id, w->pkt.l3_len);

@@ -39,5 +39,7 @@ static __always_inline int answer_echo(struct __sk_buff *skb, struct work *w)
 	} else if (bpf_skb_store_bytes(skb, p->l3_off + IP6_SADDR_OFF, &now, sizeof(now), 0)) {
 		return -1;
 	}
+	if (set_ttl_skb(skb, p, 64))
+		return -1;
 	return swap_macs_skb(skb) ? -1 : 1;
 }

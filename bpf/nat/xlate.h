@@ -130,13 +130,8 @@ static __always_inline int xlate_xdp(struct xdp_md *xdp, struct pkt *p, const st
 	return 0;
 }
 
-/* A hop past the stack is a hop: the TTL goes down by one. Returns -1 when it is used up. */
-static __always_inline int decrement_ttl_skb(struct __sk_buff *skb, struct pkt *p)
+static __always_inline int set_ttl_skb(struct __sk_buff *skb, struct pkt *p, __u8 ttl)
 {
-	__u8 ttl = p->ttl - 1;
-
-	if (p->ttl <= 1)
-		return -1;
 	if (!p->is_v4)
 		return bpf_skb_store_bytes(skb, p->l3_off + 7, &ttl, 1, BPF_F_RECOMPUTE_CSUM);
 	/* TTL is the high byte of its 16-bit word. */
@@ -144,6 +139,12 @@ static __always_inline int decrement_ttl_skb(struct __sk_buff *skb, struct pkt *
 				bpf_htons((__u16)ttl << 8), 2))
 		return -1;
 	return bpf_skb_store_bytes(skb, p->l3_off + 8, &ttl, 1, 0);
+}
+
+/* A hop past the stack is a hop: the TTL goes down by one. Returns -1 when it is used up. */
+static __always_inline int decrement_ttl_skb(struct __sk_buff *skb, struct pkt *p)
+{
+	return p->ttl <= 1 ? -1 : set_ttl_skb(skb, p, p->ttl - 1);
 }
 
 static __always_inline int decrement_ttl_xdp(struct xdp_md *xdp, struct pkt *p)
