@@ -145,6 +145,13 @@ describe('SEMANTICS 1: one backend for one ip:port, whatever the number of slice
     expect(only(made).backends[0]?.onNode).toBe(true);
   });
 
+  it('takes the entry of the slice that sorts first when nothing else tells them apart', () => {
+    const one = { name: 'a', endpoints: [endpoint('10.1.0.1', { zone: 'z1' })] };
+    const other = { name: 'b', endpoints: [endpoint('10.1.0.1', { zone: 'z2' })] };
+    expect(only(withSlices(one, other)).backends[0]?.zone).toBe('z1');
+    expect(only(withSlices(other, one)).backends[0]?.zone).toBe('z1');
+  });
+
   it('is sorted by number and does not depend on the order or the split of slices', () => {
     const ips = ['10.1.0.9', '10.1.0.10', '10.1.0.11', '10.1.1.0'];
     fc.assert(

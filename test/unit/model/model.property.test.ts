@@ -10,6 +10,7 @@ import type {
   EndpointSliceObject,
   NodeObject,
   ServiceObject,
+  ServicePortObject,
 } from '../../../src/model/objects.js';
 import { node, put, remove, service, slice } from './builders.js';
 
@@ -17,44 +18,51 @@ const ZONE = 'topology.kubernetes.io/zone';
 const HOST = 'kubernetes.io/hostname';
 
 // Few values of everything, so that names, addresses and ports collide.
-const NAMES = ['a', 'b', 'c', 'd'];
+const NAMES = ['a', 'b', 'c'];
 const V4 = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '127.0.0.1', 'x'];
 const V6 = ['fd00::1', 'fd00::2', 'FD00:0::3'];
 const some = <T>(values: readonly T[], maxLength = 2) => fc.subarray([...values], { maxLength });
 const one = <T>(...values: T[]) => fc.constantFrom(...values);
+/** The first value in two of three cases. */
+const often = <T>(usual: T, ...others: T[]) =>
+  fc.oneof({ weight: 2, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: one(...others) });
+const rarely = fc.integer({ min: 0, max: 9 }).map((n) => n === 0);
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
 
 function compact<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
 }
 
+const P: ServicePortObject = { name: 'p', protocol: 'TCP', port: 80, nodePort: 30080 };
+const Q: ServicePortObject = { name: 'q', protocol: 'TCP', port: 81, nodePort: 0 };
+const PU: ServicePortObject = { name: 'p', protocol: 'UDP', port: 80, nodePort: 30080 };
+
 const services = fc
   .record({
     name: one(...NAMES),
     creationTimestampMs: fc.nat(2),
-    type: one<ServiceObject['type']>('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
-    clusterIPs: fc.tuple(some(V4, 1), some(V6, 1)).map((pair) => pair.flat()),
-    headless: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-    ports: some(
-      [
-        { name: 'p', protocol: 'TCP', port: 80, nodePort: 30080 },
-        { name: 'q', protocol: 'TCP', port: 81, nodePort: 0 },
-        { name: 'p', protocol: 'UDP', port: 80, nodePort: 30080 },
-      ] as const,
-      3,
-    ).map((ports) => ports.map((entry) => ({ ...entry }))),
+    type: often<ServiceObject['type']>('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
+    clusterIPs: fc.oneof(
+      { weight: 3, arbitrary: one(['10.0.0.1'], ['10.1.0.2'], ['10.0.0.3', 'fd00::1']) },
+      { weight: 1, arbitrary: fc.tuple(some(V4, 1), some(V6, 1)).map((pair) => pair.flat()) },
+    ),
+    headless: rarely,
+    ports: often([P], [P, Q], [P, PU], [Q, PU], [P, Q, PU], []).map((ports) =>
+      ports.map((entry) => ({ ...entry })),
+    ),
     externalTrafficPolicy: one('Cluster' as const, 'Local' as const),
     internalTrafficPolicy: one('Cluster' as const, 'Local' as const),
     externalIPs: some([...V4, ...V6, '10.9.0.1']),
     loadBalancerIngress: some([...V4, ...V6]).map((ips) => ips.map((ip) => ({ ip }))),
     loadBalancerSourceRanges: some(['10.7.0.0/16', 'fd00::/8', '0.0.0.0/0', 'x']),
     healthCheckNodePort: one(0, 32000),
-    proxyName: maybe(one('shunt', 'other')),
+    proxyName: often(undefined, 'shunt', 'other'),
     annotations: one<Record<string, string>>(
       {},
       {},
       { 'shunt.dev/topology-keys': `${HOST},${ZONE}` },
       { 'shunt.dev/topology-keys': 'rack,*' },
+      { 'shunt.dev/topology-keys': 'rack' },
       { 'shunt.dev/algorithm': 'maglev' },
       { 'shunt.dev/algorithm': 'x' },
     ),
@@ -63,7 +71,11 @@ const services = fc
 
 const endpoints: fc.Arbitrary<EndpointObject> = fc
   .record({
-    addresses: fc.oneof(some(V4, 1), some(V6, 1)),
+    addresses: fc.oneof(
+      { weight: 6, arbitrary: one(['10.1.0.1'], ['10.1.0.2']) },
+      { weight: 2, arbitrary: some(V4, 1) },
+      { weight: 1, arbitrary: some(V6, 1) },
+    ),
     ready: maybe(fc.boolean()),
     serving: maybe(fc.boolean()),
     terminating: maybe(fc.boolean()),
@@ -76,28 +88,28 @@ const endpoints: fc.Arbitrary<EndpointObject> = fc
 
 const slices = fc
   .record({
-    name: one('s1', 's2', 's3', 's4', 's5'),
-    serviceName: one(...NAMES),
-    addressType: one<EndpointSliceObject['addressType']>('IPv4', 'IPv4', 'IPv6', 'FQDN'),
-    headless: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
-    ports: some([
-      { name: 'p', protocol: 'TCP', port: 8080 },
-      { name: 'q', protocol: 'TCP', port: 8081 },
-      { name: 'p', protocol: 'UDP', port: 8080 },
-      { name: 'p', protocol: 'TCP', port: null },
-    ] as const).map((ports) => ports.map((entry) => ({ ...entry }))),
-    endpoints: fc.array(endpoints, { maxLength: 4 }),
+    name: one('s1', 's2', 's3'),
+    serviceName: one('a', ...NAMES),
+    addressType: often<EndpointSliceObject['addressType']>('IPv4', 'IPv6', 'FQDN'),
+    headless: rarely,
+    ports: often(
+      [{ name: 'p', protocol: 'TCP' as const, port: 8080 }],
+      [
+        { name: 'q', protocol: 'TCP' as const, port: 8081 },
+        { name: 'p', protocol: 'UDP' as const, port: 8080 },
+      ],
+      [{ name: 'p', protocol: 'TCP' as const, port: null }],
+    ),
+    endpoints: fc.array(endpoints, { minLength: 1, maxLength: 4, size: 'max' }),
   })
   .map((fields) => slice(fields));
 
 const nodes: fc.Arbitrary<NodeObject> = fc
   .record({
     name: one('n1', 'n2', 'n3'),
-    labels: some([ZONE, HOST, 'rack'], 3).chain((keys) =>
-      fc
-        .tuple(...keys.map((key) => one('z1', 'z2').map((value) => [key, value] as const)))
-        .map(Object.fromEntries),
-    ),
+    labels: fc
+      .record({ [ZONE]: often('z1', 'z2', undefined), [HOST]: often('n1', undefined), rack: one('z1', 'z2') })
+      .map((labels) => compact(labels) as Record<string, string>),
     internalIPs: some(['10.7.0.1', 'fd00::7']),
     podCIDRs: some(['10.9.0.0/24', '10.0.0.0/30', 'x']),
   })
@@ -112,11 +124,46 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 1, arbitrary: one('n1', 'n2', 'n3').map((name) => remove('Node', name)) },
 );
 
-const batches = fc.array(fc.array(change, { minLength: 1, maxLength: 5 }), { maxLength: 10 });
+/** Where every history begins: everything in it works, so that a change is seen. */
+const BASE: Change[] = [
+  put(
+    service({
+      name: 'a',
+      type: 'LoadBalancer',
+      clusterIPs: ['10.0.0.1'],
+      ports: [P],
+      externalTrafficPolicy: 'Local',
+      healthCheckNodePort: 32000,
+      loadBalancerIngress: [{ ip: '10.8.0.1' }],
+      loadBalancerSourceRanges: ['10.7.0.0/16'],
+      annotations: { 'shunt.dev/topology-keys': `rack,${ZONE}` },
+    }),
+  ),
+  put(service({ name: 'b', clusterIPs: ['10.0.0.2'], ports: [P, Q], externalIPs: ['10.9.0.1'] })),
+  ...['n1', 'n2', 'n3'].flatMap((nodeName, index) => [
+    put(node(nodeName, { labels: { rack: `z${1 + (index % 2)}`, [ZONE]: 'z1' } })),
+    put(
+      slice({
+        name: `s${index + 1}`,
+        serviceName: index < 2 ? 'a' : 'b',
+        ports: [{ name: 'p', protocol: 'TCP', port: 8080 }],
+        endpoints: ['10.1.0.1', `10.1.0.${index + 2}`].map((ip) => ({
+          addresses: [ip],
+          nodeName,
+          hintZones: [`z${1 + (index % 2)}`],
+        })),
+      }),
+    ),
+  ]),
+];
+
+const batches = fc
+  .array(fc.array(change, { minLength: 1, maxLength: 3, size: 'max' }), { maxLength: 6, size: 'max' })
+  .map((history) => [BASE, ...history]);
 
 const options: fc.Arbitrary<ModelOptions> = fc.record({
   nodeName: fc.constant('n1'),
-  serveAll: fc.boolean(),
+  serveAll: often(true, false),
   sourceRangesOnNodePorts: fc.boolean(),
   externalIpCidrs: maybe(one([], ['10.0.0.0/30'])),
   serviceCidrs: one([], ['10.0.0.0/31']),
