@@ -47,7 +47,7 @@ export interface AgentStatus {
 }
 
 const HEARTBEAT_MS = 1000;
-const SWEEP_MS = 5000;
+const SWEEP_MS = 500;
 /** Attaching does not wait longer than this for the Node object. */
 const NODE_WAIT_MS = 5000;
 
@@ -130,6 +130,16 @@ export class Agent<Program> {
     await this.#p.source.stop();
     await this.#updater.stop();
     this.#writeStatus();
+  }
+
+  /** Services that did not fit may fit now. */
+  writeAgain(): void {
+    this.#updater.writeAgain();
+  }
+
+  /** Something behind a write failed: everything is compared and written again. */
+  writeFailed(error: unknown): void {
+    this.#updater.fail(error);
   }
 
   status(): AgentStatus {

@@ -1,9 +1,10 @@
+import type { CgroupAttachName } from '../native/index.js';
 import { codeOf, messageOf } from './attach.js';
 import type { HookPort, LinkHandle, PinDirectory } from './hook-port.js';
 import type { Logger, WarningLog } from './log.js';
 
 /** Program and pin name by attach type. What restores names comes first, what translates last. */
-export const SOCKET_HOOKS: readonly { program: string; attachType: string }[] = [
+export const SOCKET_HOOKS: readonly { program: string; attachType: CgroupAttachName }[] = [
   { program: 'sk_recvmsg4', attachType: 'recvmsg4' },
   { program: 'sk_recvmsg6', attachType: 'recvmsg6' },
   { program: 'sk_peername4', attachType: 'getpeername4' },

@@ -1,7 +1,10 @@
 import { existsSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { lockPinPath } from '../datapath/lock.js';
+import { Netlink, probeFeatures } from '../native/index.js';
 import { messageOf } from './attach.js';
 import { clsactPlace, type HookPort } from './hook-port.js';
+import { kernelHooks } from './kernel-ports.js';
 import { linksDirectory } from './pins.js';
 
 export interface CleanupPorts {
@@ -110,5 +113,21 @@ function attempt(report: CleanupReport, action: () => void): void {
     action();
   } catch (error) {
     report.problems.push(messageOf(error));
+  }
+}
+
+/**
+ * `shunt cleanup`: removes every trace from this node.
+ * @throws DatapathError EBUSY while an agent runs: it would put back what is removed.
+ */
+export async function cleanup(options: { pinPath: string }): Promise<CleanupReport> {
+  const release = await lockPinPath(options.pinPath);
+  const netlink = new Netlink({ events: [] });
+  try {
+    const hooks = kernelHooks(probeFeatures().tcx) as HookPort<unknown>;
+    return removeTraces(options.pinPath, { hooks, links: await netlink.dumpLinks() });
+  } finally {
+    netlink.close();
+    release();
   }
 }

@@ -35,6 +35,8 @@ export interface RouteFacts {
   dst?: string;
   prefixLength: number;
   oif?: number;
+  /** Of a multipath route, which has no oif of its own. */
+  nextHops?: { oif: number }[];
   /** RTN_*; 1 is unicast. */
   type: number;
 }
@@ -137,7 +139,8 @@ class Context {
       if (internal.has(address.address)) this.#ofNode.add(address.ifindex);
     }
     for (const route of facts.routes) {
-      if (route.prefixLength === 0 && route.type === RTN_UNICAST && route.oif) this.#ofNode.add(route.oif);
+      if (route.prefixLength !== 0 || route.type !== RTN_UNICAST) continue;
+      for (const ifindex of routeDevices(route)) this.#ofNode.add(ifindex);
     }
     this.#matches = {
       ignore: compilePatterns(patterns.ignore),
@@ -199,4 +202,9 @@ class Context {
 function isOverlay(link: LinkFacts): boolean {
   if (!link.kind) return false;
   return OVERLAY_KINDS.has(link.kind) || (link.kind === 'tun' && (link.flags & IFF_POINTOPOINT) !== 0);
+}
+
+/** Devices that a route leads to; several for a multipath route. */
+export function routeDevices(route: RouteFacts): number[] {
+  return [route.oif ?? 0, ...(route.nextHops ?? []).map((hop) => hop.oif)].filter((ifindex) => ifindex > 0);
 }

@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
+import { isBpffs, mountBpffs } from '../native/index.js';
 import { messageOf } from './attach.js';
 import { type AgentOptions, checkSnatPorts, type PortRange, parsePortList } from './options.js';
 
@@ -19,7 +19,6 @@ export interface Machine {
   warnings: string[];
 }
 
-const BPF_FS_MAGIC = 0xcafe4a11;
 const CGROUP2_MAGIC = 0x63677270;
 const BPFFS = '/sys/fs/bpf';
 const CAP_NET_ADMIN = 12n;
@@ -75,7 +74,7 @@ export function kernelProblems(version: string, hasBtf: boolean): string[] {
 }
 
 function bpffsProblems(pinPath: string): string[] {
-  if (isOnFilesystem(pinPath, BPF_FS_MAGIC)) return [];
+  if (isBpffs(nearestDirectory(pinPath))) return [];
   const below = pinPath === BPFFS || pinPath.startsWith(`${BPFFS}/`);
   if (!below) {
     return [
@@ -83,20 +82,19 @@ function bpffsProblems(pinPath: string): string[] {
     ];
   }
   try {
-    execFileSync('mount', ['-t', 'bpf', '-o', 'mode=700', 'bpf', BPFFS], { stdio: 'pipe' });
+    mountBpffs(BPFFS);
   } catch (error) {
     return [
-      `mount the bpf file system on ${BPFFS}: ${messageOf(error).trim()}. mount it before the agent starts, for example as a host mount of its container`,
+      `${messageOf(error)} mount a bpf file system on ${BPFFS} before the agent starts, for example as a host mount of its container`,
     ];
   }
   return [];
 }
 
-/** Looks at the nearest directory above `path` that exists. */
-function isOnFilesystem(path: string, magic: number): boolean {
+function nearestDirectory(path: string): string {
   let directory = path;
   while (!existsSync(directory) && directory !== '/') directory = dirname(directory);
-  return statfsSync(directory).type === magic;
+  return directory;
 }
 
 function readPortUse(nodePorts: PortRange) {

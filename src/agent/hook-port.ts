@@ -1,3 +1,5 @@
+import type { CgroupAttachName } from '../native/index.js';
+
 /** The part of src/native that attaching needs, so that the rules about it can be tested without a kernel. */
 
 export type TcDirection = 'ingress' | 'egress';
@@ -31,7 +33,11 @@ export interface HookPort<Program> {
     position: 'first' | 'last';
   }): LinkHandle<Program>;
   attachXdp(o: { ifindex: number; program: Program; mode: 'native' | 'generic' }): LinkHandle<Program>;
-  attachCgroup(o: { cgroupPath: string; attachType: string; program: Program }): LinkHandle<Program>;
+  attachCgroup(o: {
+    cgroupPath: string;
+    attachType: CgroupAttachName;
+    program: Program;
+  }): LinkHandle<Program>;
   /** Name of the program in our place, undefined when the place is free. */
   findClsact(place: ClsactPlace): string | undefined;
   /** Adds the filter, or replaces the program of the one in our place. */

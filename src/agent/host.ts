@@ -1,4 +1,4 @@
-import type { AddressFacts, LinkFacts, RouteFacts } from './devices.js';
+import { type AddressFacts, type LinkFacts, type RouteFacts, routeDevices } from './devices.js';
 import type { Logger } from './log.js';
 
 /** What became different; several at once when events came together. */
@@ -241,7 +241,8 @@ function isDefault(route: RouteFacts): boolean {
 }
 
 function routeKey(route: RouteEventFacts): string {
-  return `${route.family}/${route.table}/${route.oif ?? 0}/${route.gateway ?? ''}/${route.metric}/${route.type}`;
+  const { family, table, gateway = '', metric, type } = route;
+  return [family, table, routeDevices(route).join(','), gateway, metric, type].join('/');
 }
 
 function addressKey(address: AddressFacts): string {

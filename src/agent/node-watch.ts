@@ -2,7 +2,7 @@ import type { Change } from '../model/objects.js';
 import { computeNodeAddresses, computeSnatSources, type NodeAddress } from './addresses.js';
 import { type Attacher, messageOf } from './attach.js';
 import type { Counters } from './counters.js';
-import { classifyDevices, type Device, type DeviceClass } from './devices.js';
+import { classifyDevices, type Device, type DeviceClass, routeDevices } from './devices.js';
 import type { HostChange, HostWatch } from './host.js';
 import type { Logger } from './log.js';
 import type { NodeTables } from './node-tables.js';
@@ -122,7 +122,7 @@ export class NodeWatch {
       devices,
       internalIPs: this.#internalIPs,
       nodePortAddresses: options.nodePortAddresses,
-      defaultRouteDevices: facts.routes.flatMap((route) => route.oif ?? []),
+      defaultRouteDevices: facts.routes.flatMap(routeDevices),
     };
     tables.setSnatSources(computeSnatSources(input));
     tables.setDevices(devices);

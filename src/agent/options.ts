@@ -13,6 +13,30 @@ export interface PortRange {
   max: number;
 }
 
+/** Entries of the tables that may be made larger than their defaults. */
+export interface TableSizes {
+  services?: number;
+  backends?: number;
+  slots?: number;
+  frontends?: number;
+  addresses?: number;
+  sourceRanges?: number;
+  localities?: number;
+  flows?: number;
+}
+
+/** Flag of each table, for messages and the command line. */
+export const SIZE_FLAGS: Record<keyof TableSizes, string> = {
+  services: '--max-services',
+  backends: '--max-backends',
+  slots: '--max-slots',
+  frontends: '--max-frontends',
+  addresses: '--max-addresses',
+  sourceRanges: '--max-source-ranges',
+  localities: '--max-localities',
+  flows: '--max-flows',
+};
+
 /** Device names as shell patterns (`*`, `?`); the first list that matches wins over the rules of devices.ts. */
 export interface DevicePatterns {
   ignore: string[];
@@ -55,6 +79,8 @@ export interface AgentOptions {
   takeoverWindowS: number;
   /** One new-flow event in N goes to the ring buffer; 0: none. */
   eventSample: number;
+  /** Tables of another size than the default. */
+  sizes: TableSizes;
   logLevel: LogLevel;
   /** JSON of counters and devices, replaced when something changed, at most once a second. */
   statusFile: string | undefined;
@@ -72,6 +98,8 @@ export class OptionsError extends Error {
 }
 
 export const DEFAULT_PIN_PATH = '/sys/fs/bpf/shunt';
+
+const MAX_TABLE = 1 << 26;
 
 const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   pinPath: DEFAULT_PIN_PATH,
@@ -94,6 +122,7 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   hairpinAddress6: 'fd00:5408:1::1',
   takeoverWindowS: 0,
   eventSample: 0,
+  sizes: {},
   logLevel: 'info',
   statusFile: undefined,
 };
@@ -173,6 +202,12 @@ function checkOptions(o: AgentOptions): void {
   }
   if (!Number.isInteger(o.eventSample) || o.eventSample < 0) {
     throw new OptionsError('--event-sample', 'use --event-sample: not a whole number from 0 on');
+  }
+  for (const [table, flag] of Object.entries(SIZE_FLAGS) as [keyof TableSizes, string][]) {
+    const size = o.sizes[table];
+    if (size !== undefined && !(Number.isInteger(size) && size >= 2 && size <= MAX_TABLE)) {
+      throw new OptionsError(flag, `use ${flag} ${size}: not a number of entries from 2 to ${MAX_TABLE}`);
+    }
   }
   for (const [flag, path] of [
     ['--pin-path', o.pinPath],

@@ -65,6 +65,7 @@ export class Updater<Service extends Identified> {
   #addresses: NodeAddress[] | undefined;
   #addressesDirty = false;
   #modelAddressesDirty = false;
+  #again = false;
   #synced = false;
   #serving = false;
   #compareAll = true;
@@ -113,6 +114,18 @@ export class Updater<Service extends Identified> {
     this.#schedule();
   }
 
+  /** Makes a plan although nothing changed: something that did not fit may fit now. */
+  writeAgain(): void {
+    this.#again = true;
+    this.#schedule();
+  }
+
+  /** Something behind an earlier write failed: compare everything. */
+  fail(error: unknown): void {
+    this.#failed(error);
+    this.#schedule();
+  }
+
   /** Ends after the plan that is being written, if any; nothing is undone. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -123,7 +136,8 @@ export class Updater<Service extends Identified> {
 
   #hasWork(): boolean {
     if (this.#changes.length > 0) return true;
-    return this.#synced && this.#addresses !== undefined && (this.#compareAll || this.#addressesDirty);
+    if (!this.#synced || this.#addresses === undefined) return false;
+    return this.#compareAll || this.#addressesDirty || this.#again;
   }
 
   #schedule(): void {
@@ -200,7 +214,8 @@ export class Updater<Service extends Identified> {
       this.#addressesDirty = false;
       counters.opsApplied += await programmer.setNodeAddresses(addresses);
     }
-    if (delta.upserts.length > 0 || delta.removals.length > 0) {
+    if (delta.upserts.length > 0 || delta.removals.length > 0 || this.#again) {
+      this.#again = false;
       counters.opsApplied += await programmer.apply(delta);
       counters.applies++;
     }

@@ -8,7 +8,9 @@ import {
   OptionsError,
   parseList,
   parsePortRange,
+  SIZE_FLAGS,
   type SourceOptions,
+  type TableSizes,
   type XdpMode,
 } from '../../agent/options.js';
 import type { CliEnvironment } from '../environment.js';
@@ -45,6 +47,8 @@ interface AgentFlags {
   eventSample?: string;
   logLevel?: LogLevel;
   statusFile?: string;
+  /** --max-services and so on, see SIZE_FLAGS. */
+  [table: `max${string}`]: string | undefined;
 }
 
 export function addAgentCommand(
@@ -52,7 +56,7 @@ export function addAgentCommand(
   environment: CliEnvironment,
   setExitCode: (code: number) => void,
 ): void {
-  program
+  const command = program
     .command('agent')
     .description('serve the Services of a cluster, or of a directory of manifests, on this node')
     .option('--kubeconfig <file>', 'take objects from the API server that this kubeconfig names')
@@ -116,10 +120,13 @@ export function addAgentCommand(
         'trace',
       ]),
     )
-    .option('--status-file <file>', 'write counters and devices there as JSON')
-    .action(async (flags: AgentFlags) => {
-      setExitCode(await environment.runAgent(agentOptions(flags, environment)));
-    });
+    .option('--status-file <file>', 'write counters and devices there as JSON');
+  for (const flag of Object.values(SIZE_FLAGS)) {
+    command.option(`${flag} <n>`, 'entries of that table, those already pinned included');
+  }
+  command.action(async (flags: AgentFlags) => {
+    setExitCode(await environment.runAgent(agentOptions(flags, environment)));
+  });
 }
 
 function choice(flags: string, description: string, values: string[]): Option {
@@ -161,6 +168,7 @@ export function agentOptions(
     hairpinAddress6: flags.hairpinAddress6,
     takeoverWindowS: number('--takeover-window', flags.takeoverWindow),
     eventSample: number('--event-sample', flags.eventSample),
+    sizes: sizesOf(flags),
     logLevel: flags.logLevel,
     statusFile: flags.statusFile,
   };
@@ -191,6 +199,15 @@ function list(text: string | undefined): string[] | undefined {
 
 function portRange(flag: string, text: string | undefined) {
   return text === undefined ? undefined : parsePortRange(flag, text);
+}
+
+function sizesOf(flags: AgentFlags): TableSizes {
+  const sizes: TableSizes = {};
+  for (const [table, flag] of Object.entries(SIZE_FLAGS) as [keyof TableSizes, string][]) {
+    const size = number(flag, flags[`max${table.charAt(0).toUpperCase()}${table.slice(1)}`]);
+    if (size !== undefined) sizes[table] = size;
+  }
+  return sizes;
 }
 
 function number(flag: string, text: string | undefined): number | undefined {

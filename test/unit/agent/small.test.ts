@@ -6,7 +6,6 @@ import { removeTraces } from '../../../src/agent/cleanup.js';
 import { Samples } from '../../../src/agent/counters.js';
 import { findCgroup2, kernelProblems } from '../../../src/agent/features.js';
 import type { HookPort } from '../../../src/agent/hook-port.js';
-import { acquireLock } from '../../../src/agent/lock.js';
 import { createLogger, WarningLog } from '../../../src/agent/log.js';
 import { compilePatterns } from '../../../src/agent/patterns.js';
 import { StatusFile } from '../../../src/agent/status-file.js';
@@ -77,16 +76,6 @@ describe('compilePatterns', () => {
     const matches = compilePatterns(['cali*', 'eth?', 'a.b']);
     expect(['cali12', 'eth0', 'a.b'].every(matches)).toBe(true);
     expect(['xcali', 'eth10', 'axb', ''].some(matches)).toBe(false);
-  });
-});
-
-describe('acquireLock', () => {
-  it('lets one agent use a pin path at a time', async () => {
-    const lock = await acquireLock(`${scratch}/pins`);
-    await expect(acquireLock(`${scratch}/pins`, 0)).rejects.toThrow(/another one is running/);
-    (await acquireLock(`${scratch}/other`, 0)).close();
-    await new Promise((resolve) => lock.close(resolve));
-    (await acquireLock(`${scratch}/pins`, 0)).close();
   });
 });
 

@@ -1,0 +1,133 @@
+import { type Datapath, openDatapath } from '../datapath/open.js';
+import { Model } from '../model/index.js';
+import { type BpfProgram, monotonicNs, netnsCookie, probeFeatures } from '../native/index.js';
+import type { PlanProblem } from '../plan/index.js';
+import { Agent } from './agent.js';
+import { codeOf, messageOf } from './attach.js';
+import { checkMachine, type Machine, StartError } from './features.js';
+import { bpffsPins, cgroupIdOf, kernelHooks, kernelNetlink } from './kernel-ports.js';
+import { createLogger, type Logger, WarningLog } from './log.js';
+import { MapProgrammer } from './map-programmer.js';
+import { KernelNodeTables } from './node-tables.js';
+import type { AgentOptions } from './options.js';
+import { settingsOf } from './settings.js';
+import { openSource } from './sources.js';
+
+/** A predecessor that was just told to end may still hold the pins. */
+const LOCK_WAIT_MS = 5000;
+const SWEEP_ENTRIES = 4096;
+
+/**
+ * Runs the agent until SIGTERM or SIGINT. Whatever ends it, the data path goes on without it.
+ * @returns the exit code: 0 after a signal, 1 when it could not start; the reason is logged.
+ */
+export async function runAgent(
+  options: AgentOptions,
+  log: Logger = createLogger(options.logLevel),
+): Promise<number> {
+  const ended = signalled();
+  let datapath: Datapath | undefined;
+  try {
+    const machine = checkMachine(options);
+    for (const warning of machine.warnings) log.warn(warning);
+    const { source, from } = openSource(options.source, options.serviceCIDRs, log);
+    log.info({ node: options.nodeName, source: from, pinPath: options.pinPath }, 'starting');
+    datapath = await openWhenFree(options);
+    const agent = makeAgent(options, machine, datapath, source, log);
+    process.on('SIGUSR2', () => log.info({ status: agent.status() }, 'status'));
+    await agent.start();
+    log.info({ signal: await ended }, 'stopping; the data path goes on');
+    await agent.stop();
+    return 0;
+  } catch (error) {
+    report(error, log);
+    return 1;
+  } finally {
+    datapath?.close();
+  }
+}
+
+function signalled(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+async function openWhenFree(options: AgentOptions): Promise<Datapath> {
+  const { pinPath, sizes } = options;
+  const settings = settingsOf(options, netnsCookie());
+  const deadline = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      return await openDatapath({ pinPath, settings, sizes });
+    } catch (error) {
+      if (codeOf(error) !== 'EBUSY' || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function makeAgent(
+  options: AgentOptions,
+  machine: Machine,
+  datapath: Datapath,
+  source: ReturnType<typeof openSource>['source'],
+  log: Logger,
+): Agent<BpfProgram> {
+  const { abi, config, store } = datapath;
+  const features = probeFeatures();
+  if (!features.tcx)
+    log.info({ kernel: features.kernel }, 'this kernel has no tcx: tc programs hang on clsact filters');
+  const tables = new KernelNodeTables({ abi, map: (name) => datapath.map(name), config, now: monotonicNs });
+  if (datapath.reusedMaps.size > 0) log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
+  else if (options.takeoverWindowS > 0) tables.setTakeover(options.takeoverWindowS);
+  const problems = new WarningLog(log);
+  const sweeper = datapath.sweeper();
+  const programmer = new MapProgrammer({
+    store,
+    ranges: { cluster: options.clusterCIDRs, service: options.serviceCIDRs },
+    onProblem: (problem) => reportProblem(problem, problems),
+    onRoom: () => agent.writeAgain(),
+    onFailure: (error) => agent.writeFailed(error),
+  });
+  const agent = new Agent<BpfProgram>({
+    options,
+    source,
+    model: new Model({
+      nodeName: options.nodeName,
+      serveAll: options.replaceKubeProxy,
+      proxyName: 'shunt',
+      defaultAlgorithm: options.defaultAlgorithm,
+      serviceCidrs: options.serviceCIDRs,
+      podCidrs: options.clusterCIDRs,
+    }),
+    programmer,
+    tables,
+    netlink: kernelNetlink(),
+    hooks: kernelHooks(features.tcx),
+    pins: bpffsPins(datapath.linksDirectory),
+    program: (name) => datapath.program(name),
+    cgroupPath: machine.cgroupPath,
+    cgroupId: cgroupIdOf,
+    sweepFlows: async () => {
+      const { expired, orphans } = sweeper.step(SWEEP_ENTRIES);
+      return expired + orphans;
+    },
+    log,
+  });
+  return agent;
+}
+
+function reportProblem({ service, code, map, message }: PlanProblem, warnings: WarningLog): void {
+  warnings.warn(
+    { ...(service !== undefined && { service }), ...(map !== undefined && { map }), code },
+    message,
+  );
+}
+
+function report(error: unknown, log: Logger): void {
+  if (error instanceof StartError) for (const problem of error.problems) log.fatal(problem);
+  // The message says it all; the stack is for whoever asked for detail.
+  else if (log.isLevelEnabled('debug')) log.fatal({ err: error }, messageOf(error));
+  else log.fatal(messageOf(error));
+}
