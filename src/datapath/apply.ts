@@ -119,6 +119,7 @@ export class Updater {
   /** Plans whose ops are partly in #pending. */
   #unfinished: Plan[] = [];
   #graceRunning: Promise<void> | undefined;
+  #retryUseful = false;
   readonly stats = { plans: 0, ops: 0, graces: 0, failures: 0 };
 
   constructor(store: MapStore, planner: Settles) {
@@ -152,12 +153,10 @@ export class Updater {
     }
     for (const finished of this.#unfinished.splice(0)) {
       if (finished.needsGrace) this.#waiting.push(finished);
-      else this.#planner.settle(finished);
+      else this.#retryUseful = this.#planner.settle(finished);
     }
     if (this.#waiting.length > 0 && !this.#graceRunning) {
-      this.#graceRunning = this.#grace().finally(() => {
-        this.#graceRunning = undefined;
-      });
+      this.#graceRunning = this.#grace();
       // Whoever awaits idle() hears of a failure; without a listener it must not end the process.
       this.#graceRunning.catch(() => {});
     }
@@ -174,30 +173,36 @@ export class Updater {
    * @throws when the grace period or a removal after it failed; its ids stay reserved until the next one.
    */
   async idle(): Promise<boolean> {
-    while (this.#graceRunning) await this.#graceRunning;
-    return this.#retryUseful;
+    while (this.#graceRunning !== undefined) await this.#graceRunning;
+    const useful = this.#retryUseful;
+    this.#retryUseful = false;
+    return useful;
   }
 
-  #retryUseful = false;
-
   async #grace(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const plans = this.#waiting;
-      this.#waiting = [];
-      let settled = 0;
-      try {
-        await this.#store.grace();
-        this.stats.graces++;
-        for (const plan of plans) {
-          applyOps(this.#store, plan.after);
-          this.#retryUseful = this.#planner.settle(plan);
-          settled++;
-        }
-      } catch (error) {
-        // Nothing is freed early: the rest waits for the next grace period, which the next apply begins.
-        this.#waiting.unshift(...plans.slice(settled));
-        throw error;
+    try {
+      while (this.#waiting.length > 0) await this.#settleWaiting();
+    } finally {
+      this.#graceRunning = undefined;
+    }
+  }
+
+  async #settleWaiting(): Promise<void> {
+    const plans = this.#waiting;
+    this.#waiting = [];
+    let settled = 0;
+    try {
+      await this.#store.grace();
+      this.stats.graces++;
+      for (const plan of plans) {
+        applyOps(this.#store, plan.after);
+        this.#retryUseful = this.#planner.settle(plan);
+        settled++;
       }
+    } catch (error) {
+      // Nothing is freed early: the rest waits for the next grace period, which the next apply begins.
+      this.#waiting.unshift(...plans.slice(settled));
+      throw error;
     }
   }
 }
