@@ -73,6 +73,24 @@ function cases(b: Book): Row[] {
         steps: [podSends({ in: reply, verdict: 'TCX_NEXT', out: 'unchanged', flows: [] })],
       },
     ];
+    rows.push({
+      does: `${proto} ${v}: through a second service of itself it is seen with another port`,
+      given: (w) => {
+        w.service({ at: service, proto, backends: [backend] });
+        w.service({ at: b.at(b.vip2, 80), proto, backends: [backend] });
+      },
+      steps: [
+        goes,
+        podSends({
+          in: readdress(open, { dst: b.at(b.vip2, 80) }),
+          verdict: 'TC_ACT_REDIRECT',
+          out: readdress(open, { src: b.at(b.hairpin, 20000), dst: backend }),
+          frame: 'swapped',
+          paths: { HAIRPIN: 1 },
+          services: first(open, 2),
+        }),
+      ],
+    });
     if (proto === 'tcp') {
       const ack = tcp(client, service, { flags: 'A', seq: 1001, ack: 5001 });
       rows.push({

@@ -34,6 +34,15 @@ function cases(b: Book): Row[] {
     ...(o.local ? { externalPolicy: 'Local' as const } : {}),
   });
   const toThere = (p: Packet) => readdress(p, { src: snat, dst: there });
+  /** What the backend says to the SNAT port goes to the second client. */
+  const answersSecond = (p: Packet): Step =>
+    wireSends({
+      in: p,
+      verdict: 'TC_ACT_REDIRECT',
+      out: hop(readdress(p, { src: entry, dst: b.at(b.client2, 40000) })),
+      paths: { REPLY_TC: 1 },
+      services: answer(p),
+    });
   const replyHere = tcp(here, client, { flags: 'SA', seq: 7000, ack: 1001 });
   const replyThere = tcp(there, snat, { flags: 'SA', seq: 7000, ack: 1001 });
   const local: Row[] = (['tcp', 'udp'] as const).flatMap((proto): Row[] => {
@@ -453,6 +462,47 @@ function cases(b: Book): Row[] {
           before: (w) => w.passTime(61),
           out: toThere(query),
         }),
+      ],
+    },
+    {
+      does: `${v}: the first of the two does not take the port back`,
+      given: (w) => {
+        w.service(nodePort([there], { proto: 'udp' }));
+      },
+      steps: [
+        leaves(query, { out: toThere(query) }),
+        leaves(udp(b.at(b.client2, 40000), entry, { payload: 'query' }), {
+          before: (w) => w.passTime(61),
+          out: toThere(query),
+        }),
+        wireSends({
+          in: query,
+          verdict: 'TC_ACT_SHOT',
+          drops: { SNAT_PORTS: 1 },
+          services: { 1: { dropped: 1 } },
+        }),
+        answersSecond(udp(there, snat, { payload: 'answer' })),
+      ],
+    },
+    {
+      does: `${v}: nor does the first of two connections, of which it was reset`,
+      given: (w) => {
+        w.service(nodePort([there]));
+      },
+      steps: [
+        leaves(syn, { out: toThere(syn) }),
+        leaves(tcp(client, entry, { flags: 'R', seq: 1001 }), {
+          out: toThere(tcp(client, entry, { flags: 'R', seq: 1001 })),
+          services: true,
+        }),
+        leaves(tcp(b.at(b.client2, 40000), entry, { flags: 'S', seq: 1000 }), { out: toThere(syn) }),
+        wireSends({
+          in: syn,
+          verdict: 'TC_ACT_SHOT',
+          drops: { SNAT_PORTS: 1 },
+          services: { 1: { dropped: 1 } },
+        }),
+        answersSecond(replyThere),
       ],
     },
     {

@@ -253,6 +253,32 @@ function cases(b: Book): Row[] {
       ],
     },
     {
+      does: `${v}: a UDP flow stays where it is while nobody serves at all`,
+      given: (w) => {
+        w.service({ at: service, proto: 'udp', backends: [backend] });
+      },
+      steps: [
+        podSends({
+          in: query,
+          verdict: 'TCX_NEXT',
+          out: dnat(query),
+          paths: { LOCAL: 1 },
+          services: first(query),
+        }),
+        podSends({
+          before: (w) => {
+            w.made[0]?.backendState(0, { clear: BACKEND_F_SERVING | BACKEND_F_READY });
+            w.made[0]?.choose([]);
+          },
+          in: query,
+          verdict: 'TCX_NEXT',
+          out: dnat(query),
+          paths: { LOCAL: 1 },
+          services: more(query),
+        }),
+      ],
+    },
+    {
       does: `${v}: a UDP flow without an answer is forgotten after 60 seconds`,
       given: (w) => {
         w.service({ at: service, proto: 'udp', backends: [backend, far] });

@@ -5,7 +5,7 @@ import {
   SETTING_MASQUERADE_EXTERNAL,
 } from '../../src/abi/index.js';
 import { BOOKS, type Book } from '../support/packet/addresses.js';
-import { type Packet, readdress, tcp, udp } from '../support/packet/index.js';
+import { icmpError, type Packet, readdress, tcp, udp } from '../support/packet/index.js';
 import type { DeviceName } from '../support/packet/netns.js';
 import { answer, first, podGets, podSends, wireGets, wireSends } from '../support/packet/steps.js';
 import { flowPair, packetTable, type Row, type Step } from '../support/packet/table.js';
@@ -149,6 +149,41 @@ const keepsSource = (
   ],
 });
 
+/** An error of a router behind us about the SNAT form, which becomes the middle form, then the client's. */
+function errorThroughTheStack(b: Book): Row {
+  const client = b.at(b.client, 40000);
+  const entry = b.at(b.node, 30080);
+  const backend = b.at(b.remote, 8080);
+  const router = b.family === 4 ? '192.0.2.77' : '2001:db8:2::77';
+  const asked = udp(client, entry, { payload: 'query' });
+  const middle = readdress(asked, { dst: backend });
+  const sent = readdress(middle, { src: b.at(b.node, 20000) });
+  const about = (to: string, p: Packet) => icmpError('too-big', router, to, p, { rest: 1280 });
+  return {
+    does: `v${b.family}: packet too big of a router behind us reaches the client in two steps`,
+    given: (w) => {
+      w.service({ at: b.nodePort(30080), proto: 'udp', backends: [backend] });
+    },
+    steps: [
+      wireSends({ in: asked, verdict: 'TCX_NEXT', out: middle, paths: { LOCAL: 1 }, services: true }),
+      wireGets({ cameBy: 'uplink', in: middle, verdict: 'TCX_NEXT', out: sent, paths: { MIDDLE: 1 } }),
+      wireSends({
+        in: about(b.node, sent),
+        verdict: 'TCX_NEXT',
+        out: about(b.client, middle),
+        paths: { ICMP_ERROR: 1 },
+      }),
+      wireGets({
+        cameBy: 'uplink',
+        in: about(b.client, middle),
+        verdict: 'TCX_NEXT',
+        out: about(b.client, asked),
+        paths: { ICMP_ERROR: 1 },
+      }),
+    ],
+  };
+}
+
 packetTable(
   '--external-source=masquerade',
   [
@@ -210,6 +245,7 @@ packetTable(
         seenAs: b.at(b.nodeOverlay, 20000),
       },
     ]),
+    ...BOOKS.map(errorThroughTheStack),
     ...BOOKS.map((b) =>
       keepsSource(b, "a backend of this node still gets the client's own address", {
         at: b.nodePort(30080),

@@ -230,6 +230,22 @@ function cases(b: Book): Row[] {
       ],
     },
     {
+      does: `${v}: a first connection that XDP leaves to tc is no affinity hit`,
+      given: (w) => {
+        w.service({ at: b.nodePort(30080), affinity: 30, backends: [here] });
+      },
+      steps: [
+        left(syn),
+        wireSends({
+          in: syn,
+          verdict: 'TCX_NEXT',
+          out: readdress(syn, { dst: here }),
+          paths: { LOCAL: 1 },
+          services: first(syn),
+        }),
+      ],
+    },
+    {
       does: `${v}: a change of routes is noticed, and the way found anew`,
       given: given(there),
       steps: [sent(syn), sent(syn, { before: (w) => w.configure({ fib_generation: 2n }) })],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import {
   type Abi,
@@ -217,6 +218,15 @@ export class PacketWorld implements Disposable {
       this.affinity.set(k, { ...a, last_used_ns: earlier(a.last_used_ns) });
     }
     for (const [k, p] of this.frags.entries()) this.frags.set(k, { ...p, created_ns: earlier(p.created_ns) });
+  }
+
+  /** Keeps this process on one CPU from now on, where the programs' working set is as after a load. */
+  onOneCpu(): void {
+    execFileSync('taskset', ['-cp', '0', String(process.pid)], { stdio: 'pipe' });
+    const scratch = this.object.map('scratch');
+    const key = new Uint8Array(scratch.info.keySize);
+    const bytes = scratch.lookup(key);
+    if (bytes) scratch.update(key, new Uint8Array(bytes.length));
   }
 
   /** Runs one program on one frame. */
