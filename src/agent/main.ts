@@ -26,23 +26,28 @@ export async function runAgent(
   log: Logger = createLogger(options.logLevel),
 ): Promise<number> {
   const ended = signalled();
+  process.once('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'run agent: unexpected error. the data path goes on; start the agent again');
+    process.exit(1);
+  });
   let datapath: Datapath | undefined;
+  let agent: Agent<BpfProgram> | undefined;
   try {
     const machine = checkMachine(options);
     for (const warning of machine.warnings) log.warn(warning);
     const { source, from } = openSource(options.source, options.serviceCIDRs, log);
     log.info({ node: options.nodeName, source: from, pinPath: options.pinPath }, 'starting');
     datapath = await openWhenFree(options);
-    const agent = makeAgent(options, machine, datapath, source, log);
-    process.on('SIGUSR2', () => log.info({ status: agent.status() }, 'status'));
+    agent = makeAgent(options, machine, datapath, source, log);
+    process.on('SIGUSR2', () => log.info({ status: agent?.status() }, 'status'));
     await agent.start();
     log.info({ signal: await ended }, 'stopping; the data path goes on');
-    await agent.stop();
     return 0;
   } catch (error) {
     report(error, log);
     return 1;
   } finally {
+    await agent?.stop();
     datapath?.close();
   }
 }

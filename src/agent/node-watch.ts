@@ -149,7 +149,7 @@ export class NodeWatch {
     const { log } = this.#o;
     for (const device of devices) {
       if (this.#classes.get(device.ifindex) === device.class) continue;
-      log.info({ device: device.name, ifindex: device.ifindex, class: device.class }, 'device');
+      log.info({ device: device.name, ifindex: device.ifindex, class: device.class }, 'device classified');
     }
     const present = new Set(devices.map((device) => device.ifindex));
     for (const ifindex of this.#classes.keys())

@@ -29,6 +29,15 @@ export function openSource(
     return { source, from: options.directory };
   }
   const kubeConfig = loadKubeConfig(options.kind === 'kubeconfig' ? options.path : undefined);
+  if (options.kind === 'kubeconfig' && options.context !== undefined) {
+    if (!kubeConfig.getContextObject(options.context)) {
+      const known = kubeConfig.getContexts().map((context) => context.name);
+      throw new Error(
+        `read kubeconfig ${options.path}: it has no context ${options.context} (ENOENT). name one of ${known.join(', ')} with --context`,
+      );
+    }
+    kubeConfig.setCurrentContext(options.context);
+  }
   const source = new ApiSource({ kubeConfig, log: sourceLog });
   return { source, from: source.server };
 }
