@@ -6,6 +6,7 @@ import {
   ADDRESS_F_NODE,
   ADDRESS_F_NODE_PORTS,
   ADDRESS_F_PRIMARY,
+  CT_F_SEEN_SYNACK,
   type CtFlow,
   ct_flow_flags,
   drop_reason,
@@ -288,7 +289,8 @@ export class PacketWorld implements Disposable {
 export const endpoint = (ip: string, port: number): string =>
   ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 
+/** SEEN_SYNACK is left out: only one entry of a pair carries it, between two packets. */
 function flagText(f: CtFlow): string {
-  const names = flagNames(ct_flow_flags, f.flags).map((n) => n.replace('CT_F_', ''));
+  const names = flagNames(ct_flow_flags, f.flags & ~CT_F_SEEN_SYNACK).map((n) => n.replace('CT_F_', ''));
   return names.length > 0 ? ` ${names.join(' ')}` : '';
 }
