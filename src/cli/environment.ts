@@ -1,14 +1,14 @@
 import type { AgentOptions } from '../agent/options.js';
-import type { MapsReader } from './reader.js';
+import type { LiveState } from './reader.js';
 
 export interface CleanupOptions {
   pinPath: string;
-  /** undefined: found in /proc/self/mounts. */
-  cgroupPath: string | undefined;
 }
 
 export interface CleanupReport {
+  /** What was removed, as text for people. */
   removed: string[];
+  /** What could not be removed, and why. */
   problems: string[];
 }
 
@@ -18,8 +18,8 @@ export interface CliEnvironment {
   stderr: { write(text: string): unknown };
   env: Readonly<Record<string, string | undefined>>;
   hostname(): string;
-  openReader(pinPath: string): MapsReader | Promise<MapsReader>;
+  openLive(pinPath: string): LiveState | Promise<LiveState>;
   /** Runs until told to stop; resolves to the exit code. */
   runAgent(options: AgentOptions): Promise<number>;
-  cleanup(options: CleanupOptions): CleanupReport | Promise<CleanupReport>;
+  cleanUp(options: CleanupOptions): CleanupReport | Promise<CleanupReport>;
 }

@@ -1,18 +1,5 @@
-import type { MapKey, MapName, MapValue } from '../abi/index.js';
-
-/** How full a map is. */
-export interface MapUsage {
-  name: string;
-  /** hash, lru_hash, array, lpm_trie, ringbuf, ... */
-  type: string;
-  /** Entries in use; of an array those that are not all zero. null: the type can't tell (ring buffers). */
-  entries: number | null;
-  maxEntries: number;
-  keySize: number;
-  valueSize: number;
-  /** Memory the kernel holds for it; null where the kernel does not say. */
-  bytes: number | null;
-}
+import type { MapName } from '../abi/index.js';
+import type { MapReader } from '../datapath/index.js';
 
 /** A pinned link: where a program of ours is attached. */
 export interface PinnedLink {
@@ -20,25 +7,38 @@ export interface PinnedLink {
   hook: string;
   /** Device name as pinned; undefined for socket hooks. */
   device?: string;
-  /** tcx, xdp, cgroup; 'unknown' when the kernel has no name for it. */
+  /** tcx, xdp, cgroup. */
   type: string;
   programId: number;
   /** false: the kernel detached it when its device or cgroup went. */
   attached: boolean;
 }
 
-/** What the commands see of the kernel: the pinned maps, decoded. Agent or no agent makes no difference. */
-export interface MapsReader extends Disposable {
+/** The part of the data path's reader that commands use. */
+export type LiveMaps = Pick<
+  MapReader,
+  | 'frontends'
+  | 'backends'
+  | 'flows'
+  | 'affinities'
+  | 'serviceCounters'
+  | 'drops'
+  | 'paths'
+  | 'config'
+  | 'tables'
+  | 'entries'
+>;
+
+/** What commands see of the kernel. Agent or no agent makes no difference. */
+export interface LiveState extends Disposable {
   /** As given with --pin-path. */
   readonly pinPath: string;
+  readonly maps: LiveMaps;
   /** CLOCK_MONOTONIC, the clock of every time stamp in the maps. */
   nowNs(): bigint;
+  /** Maps that have entries. */
   mapNames(): MapName[];
-  /** Entries of a map in no particular order; of an array only those that are not all zero. */
-  entries<M extends MapName>(name: M): Iterable<[MapKey<M>, MapValue<M>]>;
-  maxEntries(name: MapName): number;
-  /** Backend ids of a run of slots. */
-  slots(base: number, count: number): Uint32Array;
-  usage(): MapUsage[];
+  /** Memory that the kernel holds for a map; null where it does not say. */
+  memoryBytes(mapName: string): number | null;
   links(): PinnedLink[];
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliEnvironment } from '../environment.js';
 import { duration, hostPort } from '../output/text.js';
-import { type AffinityRow, viewAffinities } from '../views/affinities.js';
+import { type AffinityRow, affinities } from '../views/rows.js';
 import { addListCommand } from './read.js';
 
 export function addAffinitiesCommand(program: Command, environment: CliEnvironment): void {
@@ -9,7 +9,7 @@ export function addAffinitiesCommand(program: Command, environment: CliEnvironme
     name: 'affinities',
     summary: 'backends remembered for clients (sessionAffinity: ClientIP)',
     namespaced: true,
-    view: viewAffinities,
+    view: affinities,
     columns: [
       { head: 'NAMESPACE', cell: (a) => a.namespace },
       { head: 'NAME', cell: (a) => a.name },

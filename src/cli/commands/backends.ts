@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliEnvironment } from '../environment.js';
 import { hostPort } from '../output/text.js';
-import { type BackendRow, viewBackends } from '../views/backends.js';
+import { type BackendRow, backends } from '../views/rows.js';
 import { addListCommand } from './read.js';
 
 export function addBackendsCommand(program: Command, environment: CliEnvironment): void {
@@ -9,7 +9,7 @@ export function addBackendsCommand(program: Command, environment: CliEnvironment
     name: 'backends',
     summary: 'addresses that answer for the services, with their conditions',
     namespaced: true,
-    view: viewBackends,
+    view: backends,
     columns: [
       { head: 'NAMESPACE', cell: (b) => b.namespace },
       { head: 'NAME', cell: (b) => b.name },

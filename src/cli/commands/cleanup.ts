@@ -12,12 +12,8 @@ export function addCleanupCommand(
     .command('cleanup')
     .description('detach every program and remove every pin; stop the agent first')
     .option('--pin-path <path>', 'where the agent pins its maps', DEFAULT_PIN_PATH)
-    .option(
-      '--cgroup <path>',
-      'cgroup2 directory that the socket hooks are attached to (default: the mounted one)',
-    )
-    .action(async (options: { pinPath: string; cgroup?: string }) => {
-      const report = await environment.cleanup({ pinPath: options.pinPath, cgroupPath: options.cgroup });
+    .action(async (options: { pinPath: string }) => {
+      const report = await environment.cleanUp({ pinPath: options.pinPath });
       for (const text of report.removed) environment.stdout.write(`removed ${text}\n`);
       if (report.removed.length === 0 && report.problems.length === 0) {
         environment.stdout.write(`nothing to remove at ${options.pinPath}\n`);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliEnvironment } from '../environment.js';
 import { duration, hostPort } from '../output/text.js';
-import { type FlowRow, viewFlows } from '../views/flows.js';
+import { type FlowRow, flows } from '../views/rows.js';
 import { addListCommand } from './read.js';
 
 export function addFlowsCommand(program: Command, environment: CliEnvironment): void {
@@ -9,7 +9,7 @@ export function addFlowsCommand(program: Command, environment: CliEnvironment): 
     name: 'flows',
     summary: 'connections that are being translated',
     namespaced: true,
-    view: viewFlows,
+    view: flows,
     columns: [
       { head: 'PROTO', cell: (f) => f.protocol },
       { head: 'CLIENT', cell: (f) => hostPort(f.client.ip, f.client.port) },

@@ -5,18 +5,17 @@ import { UsageError } from '../errors.js';
 import { renderRows } from '../output/format.js';
 import type { Column } from '../output/table.js';
 import { byteSize } from '../output/text.js';
-import type { MapUsage } from '../reader.js';
-import { fieldsText, type MapEntry, viewMap, viewMaps } from '../views/maps.js';
+import { fieldsText, type MapEntry, type MapRow, mapEntries, mapRows } from '../views/maps.js';
 import { addReadOptions, type ReadOptions } from './read.js';
 
-const USAGE_COLUMNS: Column<MapUsage>[] = [
+const USAGE_COLUMNS: Column<MapRow>[] = [
   { head: 'NAME', cell: (m) => m.name },
   { head: 'TYPE', cell: (m) => m.type },
   { head: 'ENTRIES', cell: (m) => (m.entries === null ? '' : String(m.entries)), align: 'right' },
   { head: 'MAX', cell: (m) => String(m.maxEntries), align: 'right' },
-  { head: 'MEMORY', cell: (m) => (m.bytes === null ? '' : byteSize(m.bytes)), align: 'right' },
-  { head: 'KEY-BYTES', cell: (m) => String(m.keySize), wide: true, align: 'right' },
-  { head: 'VALUE-BYTES', cell: (m) => String(m.valueSize), wide: true, align: 'right' },
+  { head: 'MEMORY', cell: (m) => (m.memoryBytes === null ? '' : byteSize(m.memoryBytes)), align: 'right' },
+  { head: 'KEY-BYTES', cell: (m) => String(m.keyBytes), wide: true, align: 'right' },
+  { head: 'VALUE-BYTES', cell: (m) => String(m.valueBytes), wide: true, align: 'right' },
 ];
 
 const ENTRY_COLUMNS: Column<MapEntry>[] = [
@@ -30,11 +29,11 @@ export function addMapsCommand(program: Command, environment: CliEnvironment): v
     .description('the BPF maps and how full they are, or the decoded entries of one')
     .argument('[name]', 'print the entries of this map (of an array: those that are not zero)');
   addReadOptions(command).action(async (name: string | undefined, options: ReadOptions) => {
-    using reader = await environment.openReader(options.pinPath);
+    using live = await environment.openLive(options.pinPath);
     environment.stdout.write(
       name === undefined
-        ? renderRows(options.output, USAGE_COLUMNS, viewMaps(reader))
-        : renderRows(options.output, ENTRY_COLUMNS, viewMap(reader, knownMap(name, reader.mapNames()))),
+        ? renderRows(options.output, USAGE_COLUMNS, mapRows(live))
+        : renderRows(options.output, ENTRY_COLUMNS, mapEntries(live, knownMap(name, live.mapNames()))),
     );
   });
 }

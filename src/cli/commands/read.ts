@@ -3,7 +3,7 @@ import { DEFAULT_PIN_PATH } from '../../agent/options.js';
 import type { CliEnvironment } from '../environment.js';
 import { FORMATS, type Format, renderData, renderRows } from '../output/format.js';
 import type { Column } from '../output/table.js';
-import type { MapsReader } from '../reader.js';
+import type { LiveState } from '../reader.js';
 
 export interface ReadOptions {
   output: Format;
@@ -18,7 +18,7 @@ export interface ListCommand<Row> {
   /** Whether -n/--namespace applies. */
   namespaced: boolean;
   columns: Column<Row>[];
-  view(reader: MapsReader, namespace: string | undefined): Row[];
+  view(live: LiveState, namespace: string | undefined): Row[];
   /** What JSON and YAML show of a row; default: the row. */
   data?(row: Row): unknown;
 }
@@ -31,8 +31,8 @@ export function addListCommand<Row>(
   const command = program.command(list.name).description(list.summary);
   if (list.namespaced) command.option('-n, --namespace <name>', 'only this namespace');
   addReadOptions(command).action(async (options: ReadOptions) => {
-    using reader = await environment.openReader(options.pinPath);
-    const rows = list.view(reader, options.namespace);
+    using live = await environment.openLive(options.pinPath);
+    const rows = list.view(live, options.namespace);
     const { output } = options;
     const machine = output === 'json' || output === 'yaml';
     environment.stdout.write(

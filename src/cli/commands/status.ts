@@ -11,8 +11,8 @@ export function addStatusCommand(program: Command, environment: CliEnvironment):
     .command('status')
     .description('the agent, attached hooks, packets by path, drops by reason, how full the tables are');
   addReadOptions(command).action(async (options: ReadOptions) => {
-    using reader = await environment.openReader(options.pinPath);
-    const status = viewStatus(reader);
+    using live = await environment.openLive(options.pinPath);
+    const status = viewStatus(live);
     const { output } = options;
     environment.stdout.write(
       output === 'json' || output === 'yaml'

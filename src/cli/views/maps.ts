@@ -1,9 +1,39 @@
 import type { MapName } from '../../abi/index.js';
-import type { MapsReader, MapUsage } from '../reader.js';
+import { MapType } from '../../native/constants.js';
+import type { LiveState } from '../reader.js';
 import { by } from './order.js';
 
-export function viewMaps(reader: MapsReader): MapUsage[] {
-  return reader.usage().sort(by((m) => m.name));
+export interface MapRow {
+  name: string;
+  /** hash, lru_hash, array, ... */
+  type: string;
+  /** Entries in use; null for counters and the ring buffer, where that has no meaning. */
+  entries: number | null;
+  maxEntries: number;
+  keyBytes: number;
+  valueBytes: number;
+  /** Memory that the kernel holds for it; null where it does not say. */
+  memoryBytes: number | null;
+}
+
+export function mapRows(live: LiveState): MapRow[] {
+  return live.maps
+    .tables()
+    .map((table) => ({
+      name: table.name,
+      type: typeName(table.type),
+      entries: table.used ?? null,
+      maxEntries: table.maxEntries,
+      keyBytes: table.keyBytes,
+      valueBytes: table.valueBytes,
+      memoryBytes: live.memoryBytes(table.name),
+    }))
+    .sort(by((m) => m.name));
+}
+
+function typeName(type: number): string {
+  const known = Object.entries(MapType).find(([, value]) => value === type);
+  return known ? known[0].toLowerCase() : String(type);
 }
 
 export interface MapEntry {
@@ -12,17 +42,18 @@ export interface MapEntry {
 }
 
 /** Decoded entries in the order of their keys: numbers by value, structs by their fields from the first on. */
-export function viewMap(reader: MapsReader, name: MapName): MapEntry[] {
-  const entries = [...reader.entries(name)].map(([key, value]) => ({ key: plain(key), value: plain(value) }));
-  const keys = new Map(entries.map((entry) => [entry, sortKey(entry.key)]));
-  return entries.sort(by((entry) => keys.get(entry) ?? ''));
+export function mapEntries(live: LiveState, name: MapName): MapEntry[] {
+  return [...live.maps.entries(name)]
+    .map(([key, value]) => ({ key: plain(key), value: plain(value) }))
+    .map((entry) => ({ entry, order: sortKey(entry.key) }))
+    .sort(by((sorted) => sorted.order))
+    .map((sorted) => sorted.entry);
 }
 
 /** Decoded values as JSON has them: u64 as a number while exact, then as text; bytes as hex. */
 function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') {
-    return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString();
-  }
+  if (typeof value === 'bigint')
+    return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (Array.isArray(value)) return value.map(plain);
   if (value !== null && typeof value === 'object') {
@@ -41,10 +72,11 @@ function sortKey(value: unknown): string {
 export function fieldsText(value: unknown): string {
   if (value === null || typeof value !== 'object') return String(value);
   return Object.entries(value)
-    .map(([name, field]) =>
-      field !== null && typeof field === 'object'
-        ? `${name}={${fieldsText(field)}}`
-        : `${name}=${field === '' ? '-' : field}`,
-    )
+    .map(([name, field]) => `${name}=${fieldText(field)}`)
     .join(' ');
+}
+
+function fieldText(field: unknown): string {
+  if (field === '') return '-';
+  return field !== null && typeof field === 'object' ? `{${fieldsText(field)}}` : String(field);
 }

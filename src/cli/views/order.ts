@@ -13,14 +13,13 @@ export function by<T>(...keys: ((value: T) => string | number)[]): (a: T, b: T) 
   };
 }
 
-/** A text that sorts addresses by number, IPv4 first; anything that is no address ('*') sorts before them. */
+/** A text that sorts addresses by number, IPv4 first; what is no address ('*', '') sorts before them. */
 export function addressKey(ip: string): string {
   if (ip === '' || ip === '*') return '';
   return `${ip.includes(':') ? 6 : 4}${Buffer.from(addrToBytes(ip)).toString('hex')}`;
 }
 
-/** Nanoseconds as seconds with three decimals, never negative: the clock is read before the maps. */
-export function secondsBetween(fromNs: bigint, toNs: bigint): number {
-  const ns = toNs - fromNs;
-  return ns > 0n ? Math.round(Number(ns) / 1e6) / 1e3 : 0;
+/** A service port that has no name in the maps (any more) is called by its id. */
+export function serviceName(ref: { serviceId: number; name: string }): string {
+  return ref.name || `#${ref.serviceId}`;
 }

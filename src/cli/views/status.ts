@@ -1,7 +1,5 @@
-import { drop_reason, lb_path } from '../../abi/index.js';
-import type { MapsReader, MapUsage, PinnedLink } from '../reader.js';
-import { counterNames, sumShards } from './counters.js';
-import { by, secondsBetween } from './order.js';
+import type { LiveState, PinnedLink } from '../reader.js';
+import { by } from './order.js';
 
 export interface Status {
   pinPath: string;
@@ -25,50 +23,34 @@ export interface TableFill {
   maxEntries: number;
 }
 
-/** The agent beats at least once a second; some grace for a busy machine. */
+/** The agent's heartbeat comes every second; some grace for a busy machine. */
 const ALIVE_WITHIN_S = 10;
 
-/** Tables of fixed meaning per index: fill says nothing about them. */
-const UNINTERESTING = /^(stats_|lb_config$|events$|settings)/;
-
-export function viewStatus(reader: MapsReader): Status {
-  const now = reader.nowNs();
-  const config = new Map(reader.entries('lb_config')).get(0);
-  const seenNs = config?.agent_seen_ns ?? 0n;
-  const lastSeenSeconds = seenNs === 0n ? null : secondsBetween(seenNs, now);
-  const paths = sumShards(reader, 'stats_paths');
-  const drops = sumShards(reader, 'stats_drops');
+export function viewStatus(live: LiveState): Status {
+  const config = live.maps.config();
+  const sinceNs = live.nowNs() - config.agent_seen_ns;
+  const lastSeenSeconds =
+    config.agent_seen_ns === 0n ? null : Math.max(0, Math.round(Number(sinceNs) / 1e6) / 1e3);
   return {
-    pinPath: reader.pinPath,
-    layoutVersion: Number(config?.layout_version ?? 0n),
+    pinPath: live.pinPath,
+    layoutVersion: Number(config.layout_version),
     agent: { lastSeenSeconds, alive: lastSeenSeconds !== null && lastSeenSeconds <= ALIVE_WITHIN_S },
-    links: reader.links().sort(
+    links: live.links().sort(
       by(
         (l) => l.device ?? '',
         (l) => l.hook,
       ),
     ),
     paths: Object.fromEntries(
-      counterNames(lb_path, 'PATH_').map(([name, id]) => {
-        const sum = paths.get(id);
-        return [name, { packets: sum?.packets ?? 0, bytes: sum?.bytes ?? 0 }];
-      }),
+      live.maps.paths().map(({ path, packets, bytes }) => [path, { packets, bytes }]),
     ),
-    drops: Object.fromEntries(
-      counterNames(drop_reason, 'DROP_REASON_').map(([name, id]) => [name, drops.get(id)?.packets ?? 0]),
-    ),
-    tables: reader
-      .usage()
-      .filter(hasFill)
-      .map(fillOf)
+    drops: Object.fromEntries(live.maps.drops().map(({ reason, packets }) => [reason, packets])),
+    tables: live.maps
+      .tables()
+      .flatMap(({ name, used, maxEntries }) =>
+        // The one entry of lb_config is always there: how full it is says nothing.
+        used === undefined || name === 'lb_config' ? [] : [{ name, entries: used, maxEntries }],
+      )
       .sort(by((t) => t.name)),
   };
-}
-
-function hasFill(map: MapUsage): map is MapUsage & { entries: number } {
-  return map.entries !== null && !UNINTERESTING.test(map.name);
-}
-
-function fillOf({ name, entries, maxEntries }: MapUsage & { entries: number }): TableFill {
-  return { name, entries, maxEntries };
 }

@@ -46,7 +46,7 @@ describe('failures', () => {
 
   it('become one sentence and code 1', async () => {
     const error = new CliError('open maps at /x: nothing is pinned there (ENOENT). is the agent running?');
-    const { code, out, err } = await run(['services'], { openReader: refuse(error) });
+    const { code, out, err } = await run(['services'], { openLive: refuse(error) });
     expect(err).toBe('shunt: open maps at /x: nothing is pinned there (ENOENT). is the agent running?\n');
     expect(out).toBe('');
     expect(code).toBe(1);
@@ -57,7 +57,7 @@ describe('failures', () => {
       code: 'EPERM',
       hint: 'run it as root',
     });
-    const { err } = await run(['flows'], { openReader: refuse(error) });
+    const { err } = await run(['flows'], { openLive: refuse(error) });
     expect(err).toBe('shunt: open map ct_any: not permitted (EPERM). run it as root\n');
   });
 
@@ -67,7 +67,7 @@ describe('failures', () => {
       ['--verbose', 'status'],
       ['status', '--verbose'],
     ]) {
-      const { code, err } = await run(args, { openReader: refuse(error) });
+      const { code, err } = await run(args, { openLive: refuse(error) });
       expect(err).toMatch(
         /^shunt: Error: load x\n {4}at [\s\S]*R1 invalid\ncaused by: Error: deeper\n {4}at /,
       );
@@ -76,7 +76,7 @@ describe('failures', () => {
   });
 
   it('a mistake of ours is called one', async () => {
-    const { code, err } = await run(['status'], { openReader: refuse(new TypeError('x is undefined')) });
+    const { code, err } = await run(['status'], { openLive: refuse(new TypeError('x is undefined')) });
     expect(err).toBe(
       'shunt: internal error: x is undefined. run it with --verbose and report what it prints\n',
     );
@@ -186,23 +186,20 @@ describe('shunt agent', () => {
 
 describe('shunt cleanup', () => {
   it('says what it removed', async () => {
-    const result = await run(['cleanup', '--pin-path', '/p', '--cgroup', '/c'], {
-      cleanup: ({ pinPath, cgroupPath }) => ({
-        removed: [`pins ${pinPath}`, `hooks ${cgroupPath}`],
-        problems: [],
-      }),
+    const result = await run(['cleanup', '--pin-path', '/p'], {
+      cleanUp: ({ pinPath }) => ({ removed: [`pin ${pinPath}/a`, 'link b'], problems: [] }),
     });
-    expect(result).toEqual({ code: 0, out: 'removed pins /p\nremoved hooks /c\n', err: '' });
+    expect(result).toEqual({ code: 0, out: 'removed pin /p/a\nremoved link b\n', err: '' });
   });
 
   it('says that there was nothing', async () => {
-    const result = await run(['cleanup'], { cleanup: () => ({ removed: [], problems: [] }) });
+    const result = await run(['cleanup'], { cleanUp: () => ({ removed: [], problems: [] }) });
     expect(result).toEqual({ code: 0, out: 'nothing to remove at /sys/fs/bpf/shunt\n', err: '' });
   });
 
   it('fails when something stays', async () => {
     const result = await run(['cleanup'], {
-      cleanup: () => ({ removed: ['a'], problems: ['remove b: device is busy (EBUSY)'] }),
+      cleanUp: () => ({ removed: ['a'], problems: ['remove b: device is busy (EBUSY)'] }),
     });
     expect(result).toEqual({ code: 1, out: 'removed a\n', err: 'shunt: remove b: device is busy (EBUSY)\n' });
   });

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { FakeReader, NOW_NS, run } from './fake.js';
-import { sampleReader } from './state.js';
+import { FakeLive, NOW_NS, run } from './fake.js';
+import { sampleLive } from './state.js';
 
 async function printed(...args: string[]): Promise<string> {
-  const reader = sampleReader();
-  const { code, out, err } = await run(args, { openReader: () => reader });
+  const live = sampleLive();
+  const { code, out, err } = await run(args, { openLive: () => live });
   expect(err).toBe('');
   expect(code).toBe(0);
-  expect(reader.closed).toBe(true);
+  expect(live.closed).toBe(true);
   return out;
 }
 
@@ -29,13 +29,13 @@ describe('shunt services', () => {
     `);
   });
 
-  it('-o wide adds the algorithm and the counters of the service port, summed over shards', async () => {
+  it('-o wide adds the algorithm, source ranges and the counters of the service port', async () => {
     expect(await printed('services', '-n', 'default', '-o', 'wide')).toMatchInlineSnapshot(`
-      "NAMESPACE  NAME    PORT  TYPE          FRONTEND            POLICY   AFFINITY         INTERNAL  EXTERNAL  BACKENDS                         ALGORITHM  NEW-FLOWS  REFUSED  DROPPED
-      default    coffee  http  ClusterIP     10.96.0.20:80/TCP   Cluster  -                       2         2  10.244.1.2:9090 10.244.2.2:9090  random             7        1        0
-      default    coffee  http  NodePort      *:30391/TCP         Local    -                       2         1  10.244.1.2:9090 10.244.2.2:9090  random             7        1        0
-      default    coffee  http  NodePort      [*]:30391/TCP       Cluster  -                       1         1  [fd00:244::2]:9090               random             0        0        0
-      default    sticky  -     LoadBalancer  192.0.2.127:80/TCP  Local    ClientIP 10800s         1      drop  10.244.9.3:9090 (1 not usable)   random             0        0        4
+      "NAMESPACE  NAME    PORT  TYPE          FRONTEND            POLICY   AFFINITY         INTERNAL  EXTERNAL  BACKENDS                         ALGORITHM  SOURCES          NEW-FLOWS  REFUSED  DROPPED
+      default    coffee  http  ClusterIP     10.96.0.20:80/TCP   Cluster  -                       2         2  10.244.1.2:9090 10.244.2.2:9090  random     -                        7        1        0
+      default    coffee  http  NodePort      *:30391/TCP         Local    -                       2         1  10.244.1.2:9090 10.244.2.2:9090  random     -                        7        1        0
+      default    coffee  http  NodePort      [*]:30391/TCP       Cluster  -                       1         1  [fd00:244::2]:9090               maglev     -                        0        0        0
+      default    sticky  -     LoadBalancer  192.0.2.127:80/TCP  Local    ClientIP 10800s         1      drop  10.244.9.3:9090 (1 not usable)   random     198.51.100.0/24          0        0        4
       "
     `);
   });
@@ -167,10 +167,12 @@ describe('shunt affinities', () => {
 describe('shunt maps', () => {
   it('prints how full each map is', async () => {
     expect(await printed('maps')).toMatchInlineSnapshot(`
-      "NAME      TYPE     ENTRIES      MAX     MEMORY
-      ct_flows  hash           2   524288    4.0 MiB
-      events    ringbuf        -   262144  268.2 KiB
-      lb_slots  array          3  2097152          -
+      "NAME         TYPE     ENTRIES      MAX     MEMORY
+      ct_flows     hash       52429   524288    4.0 MiB
+      events       ringbuf        -   262144  268.2 KiB
+      lb_config    array          1        1    4.0 KiB
+      lb_slots     array          3  2097152          -
+      stats_paths  array          -      192          -
       "
     `);
   });
@@ -178,8 +180,8 @@ describe('shunt maps', () => {
   it('NAME prints its entries decoded and sorted by key', async () => {
     expect(await printed('maps', 'meta_localities')).toMatchInlineSnapshot(`
       "KEY  VALUE
-      1    node_name=node1 zone=a
-      2    node_name=node2 zone=-
+      2    node_name=node2 zone=a
+      10   node_name=node10 zone=-
       "
     `);
     expect(await json('maps', 'lb_affinity')).toEqual([
@@ -189,13 +191,13 @@ describe('shunt maps', () => {
       },
       {
         key: { client: '::', service_id: 2 },
-        value: { last_used_ns: 80_000_000_000_000, backend_id: 4, backend_generation: 6 },
+        value: { last_used_ns: '1152921504606846976', backend_id: 4, backend_generation: 6 },
       },
     ]);
   });
 
   it('an unknown name is refused with those that exist, and is a wrong command line', async () => {
-    const { code, out, err } = await run(['maps', 'lb_nothing'], { openReader: sampleReader });
+    const { code, out, err } = await run(['maps', 'lb_nothing'], { openLive: sampleLive });
     expect(out).toBe('');
     expect(err).toMatch(
       /^shunt: print map lb_nothing: no such map\. it is one of ct_any, ct_flows, .*xdp_devices\n$/,
@@ -204,7 +206,7 @@ describe('shunt maps', () => {
   });
 
   it('the ring buffer has no entries to print', async () => {
-    const { code, err } = await run(['maps', 'events'], { openReader: sampleReader });
+    const { code, err } = await run(['maps', 'events'], { openLive: sampleLive });
     expect(err).toMatch(/^shunt: print map events: it has no entries to print\. it is one of /);
     expect(code).toBe(2);
   });
@@ -229,9 +231,9 @@ describe('shunt status', () => {
       DROP              PACKETS
       no_local_backend        2
 
-      TABLE     ENTRIES      MAX   FULL
-      ct_flows        2   524288  0.0 %
-      lb_slots        3  2097152  0.0 %
+      TABLE     ENTRIES      MAX    FULL
+      ct_flows    52429   524288  10.0 %
+      lb_slots        3  2097152   0.0 %
       "
     `);
   });
@@ -245,7 +247,7 @@ describe('shunt status', () => {
       paths: { remote_xdp: { packets: 7, bytes: 700 }, remote_tc: { packets: 0, bytes: 0 } },
       drops: { no_local_backend: 2, stale: 0 },
       tables: [
-        { name: 'ct_flows', entries: 2, maxEntries: 524288 },
+        { name: 'ct_flows', entries: 52429, maxEntries: 524288 },
         { name: 'lb_slots', entries: 3, maxEntries: 2097152 },
       ],
     });
@@ -253,20 +255,8 @@ describe('shunt status', () => {
   });
 
   it('a dead agent is told, with what goes on', async () => {
-    const reader = new FakeReader({
-      lb_config: [
-        [
-          0,
-          {
-            fib_generation: 0n,
-            takeover_until_ns: 0n,
-            agent_seen_ns: NOW_NS - 66_000_000_000n,
-            layout_version: 1n,
-          },
-        ],
-      ],
-    });
-    const { out } = await run(['status'], { openReader: () => reader });
+    const live = new FakeLive({ config: { agent_seen_ns: NOW_NS - 66_000_000_000n } });
+    const { out } = await run(['status'], { openLive: () => live });
     expect(out).toContain('agent   not running: seen 1m06s ago. traffic goes on with what the maps say\n');
   });
 });
@@ -275,9 +265,9 @@ describe('empty maps', () => {
   it.each(['services', 'backends', 'flows', 'affinities'])(
     '%s: the head of the table, or []',
     async (name) => {
-      const table = await run([name], { openReader: () => new FakeReader({}) });
+      const table = await run([name], { openLive: () => new FakeLive() });
       expect(table.out.split('\n')).toHaveLength(2);
-      const data = await run([name, '-o', 'json'], { openReader: () => new FakeReader({}) });
+      const data = await run([name, '-o', 'json'], { openLive: () => new FakeLive() });
       expect(data.out).toBe('[]\n');
       expect([table.code, data.code]).toEqual([0, 0]);
     },
