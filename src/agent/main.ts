@@ -26,7 +26,8 @@ export async function runAgent(
   log: Logger = createLogger(options.logLevel),
 ): Promise<number> {
   const ended = signalled();
-  process.once('uncaughtException', (error) => {
+  // Before the command line's own: a log line, not a message for a person.
+  process.prependOnceListener('uncaughtException', (error) => {
     log.fatal({ err: error }, 'run agent: unexpected error. the data path goes on; start the agent again');
     process.exit(1);
   });

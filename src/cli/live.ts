@@ -1,12 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Abi, MAP_NAMES, type MapName } from '../abi/index.js';
-import { removeTraces } from '../agent/cleanup.js';
-import { kernelHooks } from '../agent/kernel-ports.js';
+import { cleanup } from '../agent/cleanup.js';
 import { parseLinkPinName } from '../agent/pins.js';
 import { linksDirectory, openReadOnly, type ReadOnlyDatapath } from '../datapath/index.js';
-import { lockPinPath } from '../datapath/lock.js';
-import { BpfLink, LinkType, monotonicNs, Netlink, probeFeatures } from '../native/index.js';
+import { BpfLink, LinkType, monotonicNs } from '../native/index.js';
 import type { CleanupOptions, CleanupReport } from './environment.js';
 import { CliError } from './errors.js';
 import type { LiveMaps, LiveState, PinnedLink } from './reader.js';
@@ -92,17 +90,6 @@ function readLink(directory: string, name: string): PinnedLink {
  * Removes every trace of an agent that has ended.
  * @throws DatapathError EBUSY while an agent holds the pin path.
  */
-export async function cleanUp({ pinPath }: CleanupOptions): Promise<CleanupReport> {
-  const release = await lockPinPath(pinPath);
-  try {
-    const netlink = new Netlink();
-    try {
-      const links = await netlink.dumpLinks();
-      return removeTraces(pinPath, { hooks: kernelHooks(probeFeatures().tcx), links });
-    } finally {
-      netlink.close();
-    }
-  } finally {
-    release();
-  }
+export function cleanUp({ pinPath }: CleanupOptions): Promise<CleanupReport> {
+  return cleanup({ pinPath });
 }

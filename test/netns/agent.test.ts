@@ -104,13 +104,13 @@ describe('the agent on a node', () => {
   });
 
   it('serves a device whose name has a dot', async () => {
-    await inNode('ip', 'link', 'add', 'link', 'eth0', 'name', 'eth0.7', 'type', 'vlan', 'id', '7');
-    await inNode('ip', 'address', 'add', '192.0.2.7/24', 'dev', 'eth0.7');
-    await inNode('ip', 'link', 'set', 'eth0.7', 'up');
-    await eventually('programs on the VLAN', () => deviceOf('eth0%2e7').length === 2, 2000);
-    expect(links()['tc_ingress@eth0%2e7']?.program).toBe('tc_uplink_in');
-    await inNode('ip', 'link', 'del', 'eth0.7');
-    await eventually('the pins to go', () => deviceOf('eth0%2e7').length === 0, 2000);
+    await inNode('ip', 'link', 'add', 'wan.7', 'type', 'veth', 'peer', 'name', 'wan.8');
+    await inNode('ip', 'address', 'add', '192.0.2.7/24', 'dev', 'wan.7');
+    await inNode('ip', 'link', 'set', 'wan.7', 'up');
+    await eventually('programs on the device', () => deviceOf('wan%2e7').length === 2, 2000);
+    expect(links()['tc_ingress@wan%2e7']?.program).toBe('tc_uplink_in');
+    await inNode('ip', 'link', 'del', 'wan.7');
+    await eventually('the pins to go', () => deviceOf('wan%2e7').length === 0, 2000);
   });
 
   it('follows the addresses of the node', async () => {
