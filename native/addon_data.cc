@@ -2,7 +2,9 @@
 
 #include <vector>
 
-Registry::Registry(napi_env env) { napi_get_uv_event_loop(env, &loop_); }
+Registry::Registry(napi_env env) {
+  napi_get_uv_event_loop(env, &loop_);
+}
 
 void Registry::InstallCleanupHook(napi_env env, const std::shared_ptr<Registry>& self) {
   keep_alive_ = self;

@@ -6,9 +6,9 @@
 
 #include "errors.h"
 
-// Runs `execute` on the thread pool and settles a promise with what `complete` makes of its result on
-// the environment's thread. The result is plain C++; if the environment ends first it is destroyed, so
-// descriptors in it are closed.
+// Runs `execute` on the thread pool and settles a promise with what `complete` makes of its result
+// on the environment's thread. The result is plain C++; if the environment ends first it is
+// destroyed, so descriptors in it are closed.
 template <typename Result, typename ExecuteFn, typename CompleteFn>
 class AsyncWork : public Napi::AsyncWorker {
  public:

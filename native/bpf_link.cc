@@ -22,7 +22,8 @@ struct PendingLink {
 std::string DeviceLabel(uint32_t ifindex) {
   char name[IF_NAMESIZE];
   std::string number = "ifindex " + std::to_string(ifindex);
-  return if_indextoname(ifindex, name) != nullptr ? std::string(name) + " (" + number + ")" : number;
+  return if_indextoname(ifindex, name) != nullptr ? std::string(name) + " (" + number + ")"
+                                                  : number;
 }
 
 compat::LinkInfo LinkInfoOf(int fd, const std::string& label) {
@@ -73,7 +74,9 @@ BpfLink::BpfLink(const Napi::CallbackInfo& info)
   registry_->Add(this);
 }
 
-BpfLink::~BpfLink() { CloseAtTeardown(); }
+BpfLink::~BpfLink() {
+  CloseAtTeardown();
+}
 
 void BpfLink::CloseAtTeardown() {
   if (!fd_) return;

@@ -34,26 +34,25 @@ void Mapping::Unmap() {
 }
 
 Napi::Function BpfMap::Init(Napi::Env env, AddonData& data) {
-  Napi::Function constructor = DefineClass(
-      env, "NativeMap",
-      {
-          InstanceAccessor<&BpfMap::Info>("info"),
-          InstanceAccessor<&BpfMap::Fd>("fd"),
-          InstanceAccessor<&BpfMap::Closed>("closed"),
-          InstanceMethod<&BpfMap::Describe>("describe"),
-          InstanceMethod<&BpfMap::Lookup>("lookup"),
-          InstanceMethod<&BpfMap::Update>("update"),
-          InstanceMethod<&BpfMap::Delete>("delete"),
-          InstanceMethod<&BpfMap::NextKey>("nextKey"),
-          InstanceMethod<&BpfMap::LookupBatch>("lookupBatch"),
-          InstanceMethod<&BpfMap::UpdateBatch>("updateBatch"),
-          InstanceMethod<&BpfMap::DeleteBatch>("deleteBatch"),
-          InstanceMethod<&BpfMap::Mmap>("mmap"),
-          InstanceMethod<&BpfMap::Munmap>("munmap"),
-          InstanceMethod<&BpfMap::Freeze>("freeze"),
-          InstanceMethod<&BpfMap::Pin>("pin"),
-          InstanceMethod<&BpfMap::Close>("close"),
-      });
+  Napi::Function constructor = DefineClass(env, "NativeMap",
+                                           {
+                                               InstanceAccessor<&BpfMap::Info>("info"),
+                                               InstanceAccessor<&BpfMap::Fd>("fd"),
+                                               InstanceAccessor<&BpfMap::Closed>("closed"),
+                                               InstanceMethod<&BpfMap::Describe>("describe"),
+                                               InstanceMethod<&BpfMap::Lookup>("lookup"),
+                                               InstanceMethod<&BpfMap::Update>("update"),
+                                               InstanceMethod<&BpfMap::Delete>("delete"),
+                                               InstanceMethod<&BpfMap::NextKey>("nextKey"),
+                                               InstanceMethod<&BpfMap::LookupBatch>("lookupBatch"),
+                                               InstanceMethod<&BpfMap::UpdateBatch>("updateBatch"),
+                                               InstanceMethod<&BpfMap::DeleteBatch>("deleteBatch"),
+                                               InstanceMethod<&BpfMap::Mmap>("mmap"),
+                                               InstanceMethod<&BpfMap::Munmap>("munmap"),
+                                               InstanceMethod<&BpfMap::Freeze>("freeze"),
+                                               InstanceMethod<&BpfMap::Pin>("pin"),
+                                               InstanceMethod<&BpfMap::Close>("close"),
+                                           });
   data.map_class = Napi::Persistent(constructor);
   return constructor;
 }
@@ -81,7 +80,9 @@ void BpfMap::Adopt(UniqueFd fd, const std::string& name) {
   registry_->Add(this);
 }
 
-BpfMap::~BpfMap() { CloseAtTeardown(); }
+BpfMap::~BpfMap() {
+  CloseAtTeardown();
+}
 
 // Leaves the mapping to the ArrayBuffer's finalizer: without JavaScript nothing can be detached.
 void BpfMap::CloseAtTeardown() {
@@ -216,7 +217,8 @@ Napi::Value BpfMap::NextKey(const Napi::CallbackInfo& info) {
   });
 }
 
-// (count, cursor?) -> { keys, values, count, cursor? }, or undefined when this map has no batch form.
+// (count, cursor?) -> { keys, values, count, cursor? }, or undefined when this map has no batch
+// form.
 Napi::Value BpfMap::LookupBatch(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
@@ -254,7 +256,8 @@ Napi::Value BpfMap::LookupBatch(const Napi::CallbackInfo& info) {
   });
 }
 
-// (keys, values, count, flags) -> elements written; throws with `processed` set when one is refused.
+// (keys, values, count, flags) -> elements written; throws with `processed` set when one is
+// refused.
 Napi::Value BpfMap::UpdateBatch(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
@@ -274,15 +277,20 @@ Napi::Value BpfMap::UpdateBatch(const Napi::CallbackInfo& info) {
       int err = errno;
       // EINVAL and ENOTSUPP come before the kernel has written the count back.
       if (!LacksBatch(err)) {
-        throw KernelError{err, "bpf(BPF_MAP_UPDATE_BATCH)", "update", label(), {}, {},
+        throw KernelError{err,
+                          "bpf(BPF_MAP_UPDATE_BATCH)",
+                          "update",
+                          label(),
+                          {},
+                          {},
                           static_cast<int>(std::min(done, total))};
       }
     }
     for (done = 0; done < total; done++) {
       if (bpf_map_update_elem(fd(), keys.data + static_cast<size_t>(done) * spec_.key_size,
                               values.data + done * value_bytes_, options.elem_flags) != 0) {
-        throw KernelError{errno, "bpf(BPF_MAP_UPDATE_ELEM)", "update",
-                          label(), {}, {}, static_cast<int>(done)};
+        throw KernelError{errno, "bpf(BPF_MAP_UPDATE_ELEM)", "update", label(), {},
+                          {},    static_cast<int>(done)};
       }
     }
     return Napi::Number::New(env, done);
@@ -310,8 +318,8 @@ Napi::Value BpfMap::DeleteBatch(const Napi::CallbackInfo& info) {
           continue;
         }
         if (errno != ENOENT) {
-          throw KernelError{errno, "bpf(BPF_MAP_DELETE_BATCH)", "delete from",
-                            label(), {}, {}, static_cast<int>(deleted)};
+          throw KernelError{errno, "bpf(BPF_MAP_DELETE_BATCH)", "delete from", label(), {},
+                            {},    static_cast<int>(deleted)};
         }
         deleted += count;
         at += count + 1;  // past the absent one
@@ -319,8 +327,8 @@ Napi::Value BpfMap::DeleteBatch(const Napi::CallbackInfo& info) {
         if (bpf_map_delete_elem(fd(), from) == 0) {
           deleted++;
         } else if (errno != ENOENT) {
-          throw KernelError{errno, "bpf(BPF_MAP_DELETE_ELEM)", "delete from",
-                            label(), {}, {}, static_cast<int>(deleted)};
+          throw KernelError{errno, "bpf(BPF_MAP_DELETE_ELEM)", "delete from", label(), {},
+                            {},    static_cast<int>(deleted)};
         }
         at++;
       }

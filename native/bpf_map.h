@@ -8,8 +8,8 @@
 #include "map_spec.h"
 #include "unique_fd.h"
 
-// Memory shared with a map. Unmapped exactly once, by whoever comes first of close() (which detaches
-// the ArrayBuffer before) and the ArrayBuffer's finalizer.
+// Memory shared with a map. Unmapped exactly once, by whoever comes first of close() (which
+// detaches the ArrayBuffer before) and the ArrayBuffer's finalizer.
 struct Mapping {
   Mapping(void* at, size_t bytes) : address(at), size(bytes) {}
   Mapping(const Mapping&) = delete;

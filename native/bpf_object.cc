@@ -42,8 +42,9 @@ struct LoadedObject {
 
 using ObjectPtr = std::unique_ptr<bpf_object, decltype(&bpf_object__close)>;
 
-// libbpf 1.1 does not know the tcx sections. The expected attach type stays 0: the kernel takes a tcx
-// link's type from the attach call, and programs that differ in it cannot share a tail-call array.
+// libbpf 1.1 does not know the tcx sections. The expected attach type stays 0: the kernel takes a
+// tcx link's type from the attach call, and programs that differ in it cannot share a tail-call
+// array.
 void NameTcxPrograms(bpf_object* object) {
   bpf_program* program;
   bpf_object__for_each_program(program, object) {
@@ -98,7 +99,8 @@ std::vector<Variable> ReadOnlyVariables(const bpf_object* object) {
     const btf_var_secinfo* entry = btf_var_secinfos(type);
     for (__u16 i = 0; i < btf_vlen(type); i++, entry++) {
       const btf_type* var = btf__type_by_id(types, entry->type);
-      out.push_back({section, btf__name_by_offset(types, var->name_off), entry->offset, entry->size});
+      out.push_back(
+          {section, btf__name_by_offset(types, var->name_off), entry->offset, entry->size});
     }
   }
   return out;
@@ -179,8 +181,11 @@ LoadedObject Load(const LoadRequest& request) {
   {
     LibbpfLog log;
     if (int result = bpf_object__load(object.get()); result != 0) {
-      throw KernelError{-result, "bpf_object__load", "load", "object " + request.path,
-                        log.Messages(), log.VerifierLog()};
+      std::string detail = log.Messages(), refusal = log.VerifierLog();
+      // With a verifier log the first sentence names the program; the others repeat it.
+      if (!refusal.empty()) detail = detail.substr(0, detail.find("; "));
+      throw KernelError{-result, "bpf_object__load", "load", "object " + request.path, detail,
+                        refusal};
     }
   }
   LoadedObject loaded;
@@ -188,8 +193,7 @@ LoadedObject Load(const LoadRequest& request) {
   bpf_object__for_each_map(map, object.get()) {
     int fd = bpf_map__fd(map);
     if (fd < 0) continue;
-    loaded.maps.push_back(
-        {SpecOfObjectMap(object.get(), map).name, DupOrThrow(fd, request)});
+    loaded.maps.push_back({SpecOfObjectMap(object.get(), map).name, DupOrThrow(fd, request)});
   }
   bpf_program* program;
   bpf_object__for_each_program(program, object.get()) {
@@ -213,8 +217,7 @@ LoadRequest RequestArg(const Napi::CallbackInfo& info) {
   };
   entries(info[1], [&](const std::string& name, const Napi::Value& value) {
     Bytes bytes = BytesArg(value, name.c_str());
-    request.rodata.emplace_back(name,
-                                std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
+    request.rodata.emplace_back(name, std::vector<uint8_t>(bytes.data, bytes.data + bytes.size));
   });
   entries(info[2], [&](const std::string& name, const Napi::Value& value) {
     // A copy, so that closing the map while the load runs is harmless.

@@ -31,16 +31,15 @@ std::string TagText(const unsigned char* tag) {
 }
 
 Napi::Function BpfProgram::Init(Napi::Env env, AddonData& data) {
-  Napi::Function constructor =
-      DefineClass(env, "NativeProgram",
-                  {
-                      InstanceAccessor<&BpfProgram::Info>("info"),
-                      InstanceAccessor<&BpfProgram::Fd>("fd"),
-                      InstanceAccessor<&BpfProgram::Closed>("closed"),
-                      InstanceMethod<&BpfProgram::TestRun>("testRun"),
-                      InstanceMethod<&BpfProgram::Pin>("pin"),
-                      InstanceMethod<&BpfProgram::Close>("close"),
-                  });
+  Napi::Function constructor = DefineClass(env, "NativeProgram",
+                                           {
+                                               InstanceAccessor<&BpfProgram::Info>("info"),
+                                               InstanceAccessor<&BpfProgram::Fd>("fd"),
+                                               InstanceAccessor<&BpfProgram::Closed>("closed"),
+                                               InstanceMethod<&BpfProgram::TestRun>("testRun"),
+                                               InstanceMethod<&BpfProgram::Pin>("pin"),
+                                               InstanceMethod<&BpfProgram::Close>("close"),
+                                           });
   data.program_class = Napi::Persistent(constructor);
   return constructor;
 }
@@ -68,7 +67,9 @@ BpfProgram::BpfProgram(const Napi::CallbackInfo& info)
   registry_->Add(this);
 }
 
-BpfProgram::~BpfProgram() { CloseAtTeardown(); }
+BpfProgram::~BpfProgram() {
+  CloseAtTeardown();
+}
 
 void BpfProgram::CloseAtTeardown() {
   if (!fd_) return;
@@ -159,7 +160,8 @@ Napi::Value BpfProgram::TestRun(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {
     auto request = info[0].As<Napi::Object>();
-    Bytes data = request.Get("data").IsUndefined() ? Bytes{} : BytesArg(request.Get("data"), "data");
+    Bytes data =
+        request.Get("data").IsUndefined() ? Bytes{} : BytesArg(request.Get("data"), "data");
     Bytes ctx = request.Get("ctx").IsUndefined() ? Bytes{} : BytesArg(request.Get("ctx"), "ctx");
     std::vector<uint8_t> data_out(Uint32Arg(request.Get("dataOutSize"))), ctx_out(ctx.size);
     uint32_t flags = Uint32Arg(request.Get("flags"));

@@ -37,10 +37,16 @@ int LibbpfLog::Collect(libbpf_print_level level, const char* format, va_list arg
   return 0;
 }
 
-void LibbpfLog::Install() { libbpf_set_print(Collect); }
+void LibbpfLog::Install() {
+  libbpf_set_print(Collect);
+}
 
-LibbpfLog::LibbpfLog() : outer_(current_log) { current_log = this; }
-LibbpfLog::~LibbpfLog() { current_log = outer_; }
+LibbpfLog::LibbpfLog() : outer_(current_log) {
+  current_log = this;
+}
+LibbpfLog::~LibbpfLog() {
+  current_log = outer_;
+}
 
 std::string LibbpfLog::VerifierLog() const {
   size_t begin = text_.find(kLogBegin);

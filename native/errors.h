@@ -9,13 +9,14 @@
 // A failed kernel or libbpf call, as plain data: made on any thread, turned into a JavaScript
 // BpfError on the environment's own.
 struct KernelError {
-  int err = 0;           // positive errno
-  std::string syscall;   // "bpf(BPF_LINK_CREATE)", "bpf_map_update_elem", ...
-  std::string verb;      // "attach", "load"
-  std::string object;    // "map lb_slots", "program tc_in to eth0"
-  std::string detail{};  // overrides strerror when it says more (libbpf's own words, both sizes, ...)
-  std::string log{};     // verifier log, complete
-  int processed = -1;    // elements done before a batch failed
+  int err = 0;          // positive errno
+  std::string syscall;  // "bpf(BPF_LINK_CREATE)", "bpf_map_update_elem", ...
+  std::string verb;     // "attach", "load"
+  std::string object;   // "map lb_slots", "program tc_in to eth0"
+  std::string
+      detail{};        // overrides strerror when it says more (libbpf's own words, both sizes, ...)
+  std::string log{};   // verifier log, complete
+  int processed = -1;  // elements done before a batch failed
 };
 
 // The BpfError for it, made by the factory that src/native/errors.ts registered.
@@ -34,8 +35,8 @@ auto Guard(Napi::Env env, Body&& body) -> decltype(body()) {
 // "ENOENT" for 2; also for the numbers that only the kernel knows.
 std::string ErrnoName(int err);
 
-// libbpf reports to one process-wide callback. This collects what it says on the current thread while
-// the collector lives, so that two threads which load at once do not mix their logs.
+// libbpf reports to one process-wide callback. This collects what it says on the current thread
+// while the collector lives, so that two threads which load at once do not mix their logs.
 class LibbpfLog {
  public:
   LibbpfLog();

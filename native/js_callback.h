@@ -3,8 +3,8 @@
 
 #include "errors.h"
 
-// Enters JavaScript from a libuv callback. What is thrown there becomes an uncaughtException, as from
-// any event handler; nothing may unwind into libuv.
+// Enters JavaScript from a libuv callback. What is thrown there becomes an uncaughtException, as
+// from any event handler; nothing may unwind into libuv.
 template <typename Body>
 void CallJs(Napi::Env env, Body&& body) {
   Napi::HandleScope scope(env);

@@ -45,8 +45,9 @@ void NoteNumber(std::string& out, const char* what, std::optional<uint32_t> expe
 void NoteBtf(std::string& out, const char* what, const std::string& expected,
              const std::string& actual) {
   if (expected.empty() || actual.empty() || expected == actual) return;
-  size_t same = std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end()).first -
-                expected.begin();
+  size_t same =
+      std::mismatch(expected.begin(), expected.end(), actual.begin(), actual.end()).first -
+      expected.begin();
   // From the start of the field in which they differ.
   size_t from = same;
   while (from > 0 && expected[from - 1] != ' ' && expected[from - 1] != '{') from--;
@@ -73,9 +74,8 @@ MapSpec SpecOfFd(int fd, bool with_btf) {
   if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) {
     throw KernelError{errno, "bpf(BPF_OBJ_GET_INFO_BY_FD)", "inspect", "map"};
   }
-  MapSpec spec{info.name,      info.id,          info.type,     info.key_size,
-               info.value_size, info.max_entries, info.map_flags, {},
-               {}};
+  MapSpec spec{info.name,      info.id, info.type, info.key_size, info.value_size, info.max_entries,
+               info.map_flags, {},      {}};
   if (with_btf && info.btf_id != 0) {
     std::unique_ptr<btf, decltype(&btf__free)> types(btf__load_from_kernel_by_id(info.btf_id),
                                                      btf__free);

@@ -126,7 +126,8 @@ Netlink::Netlink(const Napi::CallbackInfo& info)
       throw KernelError{errno, "bind(AF_NETLINK)", "open", "rtnetlink"};
     }
     // Beyond rmem_max where we may, else as much as everybody may.
-    if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof receive_bytes) != 0) {
+    if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof receive_bytes) !=
+        0) {
       setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     }
     for (uint32_t i = 0; i < groups.Length(); i++) {
@@ -139,8 +140,7 @@ Netlink::Netlink(const Napi::CallbackInfo& info)
     on_events_ = Napi::Persistent(info[1].As<Napi::Function>());
     async_context_ = std::make_shared<Napi::AsyncContext>(env, "Netlink");
     socket_ = std::move(fd);
-    watcher_ =
-        std::make_unique<PollWatcher>(registry_, socket_.get(), [this] { OnReadable(); });
+    watcher_ = std::make_unique<PollWatcher>(registry_, socket_.get(), [this] { OnReadable(); });
     if (int result = watcher_->Start(); result != 0) {
       watcher_.reset();
       socket_.Reset();
@@ -151,7 +151,9 @@ Netlink::Netlink(const Napi::CallbackInfo& info)
   Ref();
 }
 
-Netlink::~Netlink() { CloseAtTeardown(); }
+Netlink::~Netlink() {
+  CloseAtTeardown();
+}
 
 void Netlink::CloseAtTeardown() {
   if (!socket_) return;
@@ -200,8 +202,8 @@ void Netlink::OnReadable() {
     if (records.empty() && !overflow) return;
     std::shared_ptr<Napi::AsyncContext> context = async_context_;
     Napi::Function on_events = on_events_.Value();
-    on_events.MakeCallback(env.Global(),
-                           {RecordsToJs(env, records), Napi::Boolean::New(env, overflow)}, *context);
+    on_events.MakeCallback(
+        env.Global(), {RecordsToJs(env, records), Napi::Boolean::New(env, overflow)}, *context);
   });
 }
 

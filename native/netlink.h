@@ -9,8 +9,8 @@
 #include "poll_watcher.h"
 #include "unique_fd.h"
 
-// rtnetlink of the network namespace that the calling thread is in when the object is made: dumps on
-// the thread pool with sockets of their own, multicast events on the environment's loop.
+// rtnetlink of the network namespace that the calling thread is in when the object is made: dumps
+// on the thread pool with sockets of their own, multicast events on the environment's loop.
 class Netlink : public Napi::ObjectWrap<Netlink>, private Closable {
  public:
   static Napi::Function Init(Napi::Env env);

@@ -75,7 +75,9 @@ Attributes AttributesOf(const nlmsghdr* message) {
   return {first, message->nlmsg_len > before ? message->nlmsg_len - before : 0};
 }
 
-bool IsIp(uint8_t family) { return family == AF_INET || family == AF_INET6; }
+bool IsIp(uint8_t family) {
+  return family == AF_INET || family == AF_INET6;
+}
 
 std::optional<LinkRecord> ParseLink(const nlmsghdr* message) {
   auto* header = HeaderOf<ifinfomsg>(message);
@@ -195,7 +197,9 @@ std::optional<NetlinkRecord> Wrap(std::optional<Record> record, bool deleted) {
   return NetlinkRecord{deleted, std::move(*record)};
 }
 
-int FamilyNumber(uint8_t family) { return family == AF_INET ? 4 : 6; }
+int FamilyNumber(uint8_t family) {
+  return family == AF_INET ? 4 : 6;
+}
 
 void SetText(Napi::Object& out, const char* key, const std::string& text) {
   if (!text.empty()) out.Set(key, text);

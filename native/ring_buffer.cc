@@ -27,7 +27,8 @@ RingBuffer::RingBuffer(const Napi::CallbackInfo& info)
   max_per_wakeup_ = std::max(1U, Uint32Arg(info[2], 256));
   label_ = "ring buffer " + map->spec().name;
   Guard(env, [&] {
-    // Its own descriptor: libbpf keeps only the number, and the map may be closed before the reader.
+    // Its own descriptor: libbpf keeps only the number, and the map may be closed before the
+    // reader.
     map_fd_ = UniqueFd::Dup(map->fd());
     if (!map_fd_) throw KernelError{errno, "fcntl(F_DUPFD_CLOEXEC)", "read", label_};
     LibbpfLog log;
@@ -49,7 +50,9 @@ RingBuffer::RingBuffer(const Napi::CallbackInfo& info)
   Ref();  // open readers stay alive without anybody holding them, like sockets
 }
 
-RingBuffer::~RingBuffer() { CloseAtTeardown(); }
+RingBuffer::~RingBuffer() {
+  CloseAtTeardown();
+}
 
 void RingBuffer::CloseAtTeardown() {
   if (ring_ == nullptr) return;

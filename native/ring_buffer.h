@@ -11,8 +11,8 @@
 #include "unique_fd.h"
 
 // Reader of one BPF ring buffer on the environment's event loop: no thread of its own. Records are
-// copied out first, at most `maxPerWakeup` of them, then handed to JavaScript in one call, so that the
-// callback may close the reader and a flood cannot starve the loop.
+// copied out first, at most `maxPerWakeup` of them, then handed to JavaScript in one call, so that
+// the callback may close the reader and a flood cannot starve the loop.
 class RingBuffer : public Napi::ObjectWrap<RingBuffer>, private Closable {
  public:
   static Napi::Function Init(Napi::Env env);

@@ -20,8 +20,8 @@
 
 namespace {
 
-// An update of a map of maps from user space ends with synchronize_rcu(), the same wait. Needed where
-// MEMBARRIER_CMD_GLOBAL is refused (nohz_full kernels).
+// An update of a map of maps from user space ends with synchronize_rcu(), the same wait. Needed
+// where MEMBARRIER_CMD_GLOBAL is refused (nohz_full kernels).
 void SynchronizeByMap() {
   const KernelError failed{0, "bpf(BPF_MAP_UPDATE_ELEM)", "wait for", "running programs"};
   auto check = [&](bool ok) {
@@ -76,8 +76,8 @@ Napi::Value NetnsCookie(const Napi::CallbackInfo& info) {
 Napi::Value MonotonicNs(const Napi::CallbackInfo& info) {
   timespec now = {};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  uint64_t ns = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL +
-                static_cast<uint64_t>(now.tv_nsec);
+  uint64_t ns =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(now.tv_nsec);
   return Napi::BigInt::New(info.Env(), ns);
 }
 

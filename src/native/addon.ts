@@ -186,6 +186,13 @@ export interface NativeAddon {
   ) => NativeNetlink;
 }
 
+// Called from C++; the stack begins at the caller's own line.
+function makeError(failure: KernelFailure): BpfError {
+  const error = new BpfError(failure);
+  Error.captureStackTrace(error, makeError);
+  return error;
+}
+
 let loaded: NativeAddon | undefined;
 
 /** Loads the addon on first use, so that importing this library needs no build and no root. */
@@ -196,7 +203,7 @@ export function addon(): NativeAddon {
     throw new Error(`load addon ${path}: not built. Run "npm run build:native".`);
   }
   const fresh = createRequire(import.meta.url)(path) as NativeAddon;
-  fresh.setErrorFactory((failure) => new BpfError(failure));
+  fresh.setErrorFactory(makeError);
   loaded = fresh;
   return fresh;
 }
