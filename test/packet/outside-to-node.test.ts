@@ -465,6 +465,28 @@ function cases(b: Book): Row[] {
       ],
     },
     {
+      does: `${v}: a stream without answers keeps its port`,
+      given: (w) => {
+        w.service(nodePort([there], { proto: 'udp' }));
+      },
+      steps: [
+        leaves(query, { out: toThere(query) }),
+        leaves(query, {
+          before: (w) => w.passTime(40),
+          out: toThere(query),
+          frame: 'same',
+          services: more(query),
+        }),
+        wireSends({
+          before: (w) => w.passTime(40),
+          in: udp(b.at(b.client2, 40000), entry, { payload: 'query' }),
+          verdict: 'TC_ACT_SHOT',
+          drops: { SNAT_PORTS: 1 },
+          services: { 1: { dropped: 1 } },
+        }),
+      ],
+    },
+    {
       does: `${v}: the first of the two does not take the port back`,
       given: (w) => {
         w.service(nodePort([there], { proto: 'udp' }));

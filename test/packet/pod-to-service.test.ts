@@ -354,6 +354,42 @@ function cases(b: Book): Row[] {
       ],
     },
     {
+      does: `${v}: answers alone keep a UDP flow`,
+      given: (w) => {
+        w.service({ at: service, proto: 'udp', backends: [backend, far] });
+      },
+      steps: [
+        podSends({
+          in: query,
+          verdict: 'TCX_NEXT',
+          out: dnat(query),
+          paths: { LOCAL: 1 },
+          services: first(query),
+        }),
+        ...[0, 100, 100].map((seconds) =>
+          podGets({
+            before: (w) => w.passTime(seconds),
+            in: udp(backend, client, { payload: 'stream' }),
+            verdict: 'TCX_NEXT',
+            out: udp(service, client, { payload: 'stream' }),
+            paths: { REPLY_EGRESS: 1 },
+            services: true,
+          }),
+        ),
+        podSends({
+          before: (w) => {
+            w.made[0]?.choose([1]);
+            w.passTime(100);
+          },
+          in: query,
+          verdict: 'TCX_NEXT',
+          out: dnat(query),
+          paths: { LOCAL: 1 },
+          services: more(query),
+        }),
+      ],
+    },
+    {
       does: `${v}: UDP that passed before the service existed finds its backend afterwards`,
       steps: [
         podSends({ in: query, verdict: 'TCX_NEXT', out: 'unchanged', flows: [] }),
