@@ -34,6 +34,8 @@ export class MapProgrammer implements Programmer<DesiredService> {
     // A removal that still waits for its grace period must not hit what the new planner gives out.
     await this.#writer.idle().catch(() => {});
     const { store, ranges } = this.#o;
+    // Programs may still hold what a failed write made unreachable: the new planner calls it free.
+    await store.grace();
     this.#planner = new Planner({ sizes: store.sizes });
     this.#planner.restore(store.dump());
     this.#writer = new PlanWriter(store, this.#planner);

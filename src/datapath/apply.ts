@@ -136,7 +136,8 @@ export class Updater {
     if (plan) {
       this.stats.plans++;
       this.#unfinished.push(plan);
-      this.#pending.push(...plan.ops);
+      // Not by spread: a first plan may have more steps than a call may have arguments.
+      this.#pending = this.#pending.length === 0 ? [...plan.ops] : this.#pending.concat(plan.ops);
     }
     const ops = this.#pending;
     let done = 0;

@@ -38,6 +38,8 @@ export const NODE_FLAGS = ADDRESS_F_NODE | ADDRESS_F_NODE_PORTS | ADDRESS_F_LOOP
 export class AddressBook {
   readonly #entries = new Map<string, Entry>();
   readonly #dirty = new Set<string>();
+  /** Those with node flags: few, and walked whenever the node's addresses change. */
+  readonly #node = new Set<string>();
 
   /** Is it in the map, or will it be once the pending changes are written? */
   has(ip: string): boolean {
@@ -63,11 +65,11 @@ export class AddressBook {
     for (const a of addresses) {
       flags.set(a.ip, (flags.get(a.ip) ?? 0) | nodeFlagsOf(a));
     }
-    for (const [ip, entry] of this.#entries) {
-      if (entry.nodeFlags !== 0 && !flags.has(ip)) {
-        entry.nodeFlags = 0;
-        this.#dirty.add(ip);
-      }
+    for (const ip of this.#node) {
+      if (flags.has(ip)) continue;
+      this.#entry(ip).nodeFlags = 0;
+      this.#node.delete(ip);
+      this.#dirty.add(ip);
     }
     const left: string[] = [];
     for (const [ip, value] of flags) {
@@ -76,6 +78,7 @@ export class AddressBook {
         continue;
       }
       const entry = this.#entry(ip);
+      this.#node.add(ip);
       if (entry.nodeFlags === value) continue;
       entry.nodeFlags = value;
       this.#dirty.add(ip);
@@ -88,6 +91,7 @@ export class AddressBook {
     const entry = this.#entry(ip);
     entry.actual = actual;
     entry.nodeFlags = actual.flags & NODE_FLAGS;
+    if (entry.nodeFlags !== 0) this.#node.add(ip);
   }
 
   /** Marks everything to be compared with the map at the next drain. */

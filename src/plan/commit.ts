@@ -43,7 +43,7 @@ function createService(state: PlanState, draft: Draft, plan: PlanBuilder): Servi
     frontends: new Map(),
   };
   state.services.set(service.name, service);
-  plan.names.push({ kind: 'zero', map: 'stats_services', id: service.id });
+  plan.counters.push({ kind: 'zero', map: 'stats_services', id: service.id });
   plan.names.push({ kind: 'put', map: 'meta_services', key: service.id, value: meta, replaces: false });
   return service;
 }
@@ -81,7 +81,7 @@ function addBackend(
     locality_id: state.localities.acquire(b.desired.nodeName, b.desired.zone, plan.names),
   };
   service.backends.set(b.key, { id: b.id, value });
-  plan.backends.push({ kind: 'zero', map: 'stats_backends', id: b.id });
+  plan.counters.push({ kind: 'zero', map: 'stats_backends', id: b.id });
   plan.backends.push({ kind: 'backend', id: b.id, value: { ...value } });
 }
 

@@ -15,7 +15,7 @@ export class Localities {
   /** Id of the pair, 0 for none (no names, or no room: names are for display only). */
   acquire(nodeName: string | undefined, zone: string | undefined, ops: Op[]): number {
     if (!nodeName && !zone) return 0;
-    const value = { node_name: nodeName ?? '', zone: zone ?? '' };
+    const value = localityOf(nodeName, zone);
     const text = localityText(value);
     const known = this.#byText.get(text);
     if (known) {
@@ -33,8 +33,8 @@ export class Localities {
   /** Does this id name this pair already? */
   matches(id: number, nodeName: string | undefined, zone: string | undefined): boolean {
     if (id === 0) return !nodeName && !zone;
-    const value = this.#byId.get(id)?.value;
-    return value?.node_name === (nodeName ?? '') && value.zone === (zone ?? '');
+    const entry = this.#byId.get(id);
+    return entry?.text === localityText(localityOf(nodeName, zone));
   }
 
   release(id: number, after: Op[], freed: number[]): void {
@@ -76,6 +76,20 @@ export class Localities {
       freed.push(id);
     }
   }
+}
+
+/** Longer names than the map holds are cut: they are for display, and no reason to leave a backend out. */
+function localityOf(nodeName = '', zone = ''): MetaLocality {
+  return { node_name: cut(nodeName, 256), zone: cut(zone, 64) };
+}
+
+function cut(text: string, bytes: number): string {
+  const encoded = new TextEncoder().encode(text.replaceAll('\0', ''));
+  if (encoded.length <= bytes) return text.replaceAll('\0', '');
+  let end = bytes;
+  // Not in the middle of a character: continuation bytes are 10xxxxxx.
+  while (((encoded[end] as number) & 0xc0) === 0x80) end--;
+  return new TextDecoder().decode(encoded.subarray(0, end));
 }
 
 function localityText(value: MetaLocality): string {

@@ -33,6 +33,7 @@ export class Plan {
 
 /** Collects ops by phase; `build` strings the phases together in the one safe order. */
 export class PlanBuilder {
+  readonly counters: Op[] = [];
   readonly names: Op[] = [];
   readonly backends: Op[] = [];
   readonly slots: Op[] = [];
@@ -57,6 +58,7 @@ export class PlanBuilder {
 
   build(): Plan {
     const ops = [
+      this.counters,
       this.names,
       this.backends,
       this.slots,

@@ -237,7 +237,7 @@ export class Planner {
       plan.frees.localities.push(id);
     }
     this.#state.localities.releaseUnused(plan.afterGrace, plan.frees.localities);
-    plan.frees.runs.push(...strays.runs);
+    for (const run of strays.runs) plan.frees.runs.push(run);
   }
 }
 

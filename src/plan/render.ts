@@ -42,8 +42,15 @@ export function renderMeta(service: DesiredService): MetaService {
     family: service.family,
     proto: IPPROTO[service.protocol],
     affinity: affinity.mode === 'ClientIP' ? 1 : 0,
-    affinity_timeout_s: affinity.mode === 'ClientIP' ? affinity.timeoutSeconds : 0,
+    affinity_timeout_s: timeoutSeconds(affinity),
   };
+}
+
+/** The API allows 1..86400; a manifest that says otherwise must not stop the writer. */
+function timeoutSeconds(affinity: DesiredService['affinity']): number {
+  if (affinity.mode !== 'ClientIP') return 0;
+  const seconds = Math.trunc(affinity.timeoutSeconds);
+  return seconds >= 1 ? Math.min(seconds, 86_400) : 10_800;
 }
 
 export function sameMeta(a: MetaService, b: MetaService): boolean {
@@ -107,7 +114,7 @@ export function renderFrontend(
     external,
     service_id: ids.serviceId,
     flags: flags.reduce<number>((all, flag) => all | (flag || 0), 0),
-    affinity_timeout_s: affinity.mode === 'ClientIP' ? affinity.timeoutSeconds : 0,
+    affinity_timeout_s: timeoutSeconds(affinity),
     range_set_id: ids.rangeSetId,
     internal_mask: SCOPE_MASK[scopes.internal],
     external_mask: SCOPE_MASK[scopes.external],

@@ -116,7 +116,7 @@ function waits(plan: Plan): string[] {
   ];
 }
 
-describe('plans over random histories', () => {
+describe('plans over random histories', { timeout: 60_000 }, () => {
   it('show every reader the old or the new list at every step, and end at the desired state', () => {
     fc.assert(
       fc.property(historyArbitrary, (history) => {
@@ -135,7 +135,7 @@ describe('plans over random histories', () => {
           current = world;
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
   });
 
@@ -214,7 +214,7 @@ describe('plans over random histories', () => {
           expect(alive(store)).toBe(alive(clean));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
