@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import * as generated from '../../src/abi/generated.js';
 import { layoutsText, readAbi } from '../../src/abi/maps.js';
 import { renderGenerated } from '../../src/abi/render.js';
+import { RANGE_SET_CLUSTER, RANGE_SET_SERVICE } from '../../src/plan/index.js';
 
 const root = join(import.meta.dirname, '../..');
 const objectPath = join(root, 'build/bpf/shunt.bpf.o');
@@ -44,5 +45,12 @@ describe('the ABI of the built object', () => {
     const shards = (abi.maps.get('stats_drops')?.maxEntries ?? 0) / generated.DROP_REASON_MAX;
     expect(Number.isInteger(shards) && shards > 0).toBe(true);
     expect(abi.maps.get('stats_paths')?.maxEntries).toBe(shards * generated.PATH_MAX);
+  });
+
+  it('agrees with the headers on the range sets of the node, which BTF does not carry', () => {
+    const header = readFileSync(join(root, 'bpf/abi/settings.h'), 'utf8');
+    const defined = (name: string) => Number(new RegExp(`${name}\\s+(0x[0-9a-f]+)`).exec(header)?.[1]);
+    expect(defined('RANGE_SET_CLUSTER')).toBe(RANGE_SET_CLUSTER);
+    expect(defined('RANGE_SET_SERVICE')).toBe(RANGE_SET_SERVICE);
   });
 });
