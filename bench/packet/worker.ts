@@ -1,0 +1,28 @@
+/** The packet bench as a process of its own: it needs a network namespace that nothing else uses. */
+import { bpfObjectPath } from '../../src/native/index.js';
+import { PacketBench } from './bench.js';
+import { idOf, packetCases } from './cases.js';
+
+export interface WorkerRequest {
+  rounds: number;
+  /** Parts of case ids, any of which selects a case; empty: all. */
+  filters: string[];
+  objectPath?: string;
+}
+
+/** `worker.js <request as JSON>`: progress to stderr, results as one line of JSON to stdout. */
+async function main(): Promise<void> {
+  const request = JSON.parse(process.argv[2] ?? '{}') as WorkerRequest;
+  const wanted = (id: string) => request.filters.length === 0 || request.filters.some((f) => id.includes(f));
+  const cases = packetCases().filter((c) => wanted(idOf(c)));
+  await using bench = await PacketBench.open({ path: request.objectPath ?? bpfObjectPath(), cases });
+  bench.verify();
+  const results = bench.measure(request.rounds, (round) => {
+    process.stderr.write(`\rpacket bench: round ${round + 1} of ${request.rounds}`);
+  });
+  process.stderr.write('\n');
+  bench.verify();
+  process.stdout.write(`${JSON.stringify(results)}\n`);
+}
+
+await main();
