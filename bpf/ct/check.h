@@ -9,6 +9,18 @@ enum flow_verdict {
 	FLOW_FULL = 2, /* could not be promoted */
 };
 
+/* Would a new flow find anybody? With nobody at all an old one is left where it is. */
+static __always_inline int has_other_backend(const struct work *w, const struct ct_flow *f)
+{
+	const struct ct_tuple *t = &w->pkt.tuple;
+	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+	struct lb_frontend *fe = NULL;
+
+	if (address)
+		fe = lookup_frontend(&t->dst, t->dport, t->proto, address->flags);
+	return !fe || LB_RUN_COUNT(f->flags & CT_F_EXTERNAL ? fe->external : fe->internal);
+}
+
 /* A UDP flow stays while its backend serves; TCP ends by itself. */
 static __always_inline int is_flow_over(const struct work *w, const struct ct_flow *f)
 {
@@ -28,7 +40,7 @@ static __always_inline int is_flow_over(const struct work *w, const struct ct_fl
 	state = backend_state(f->backend_id, f->backend_generation, &b);
 	if (t->proto == IPPROTO_SCTP_ && w->pkt.sctp_chunk != SCTP_INIT)
 		return 0; /* an association ends by itself, like TCP */
-	return !(state & BACKEND_F_SERVING) || is_expired(t, f, bpf_ktime_get_ns());
+	return (!(state & BACKEND_F_SERVING) && has_other_backend(w, f)) || is_expired(t, f, bpf_ktime_get_ns());
 }
 
 /* Is this the client's acknowledgement of the backend's SYN-ACK? A flood cannot know the number. */

@@ -38,11 +38,7 @@ static __always_inline int choose_backend(struct work *w, const struct lb_fronte
 					  enum origin origin)
 {
 	int is_maglev = fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
-	struct lb_addr client = {};
-
-	if (origin != ORIGIN_NODE)
-		client = w->pkt.tuple.src;
-	return select_backend(fe, is_internal, &client,
+	return select_backend(fe, is_internal, origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src,
 			      hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
 }
 
@@ -283,6 +279,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		if (made)
 			promote(w, t, made);
 	}
+	remember_affinity(fe, origin == ORIGIN_NODE ? &w->no_client : &t->src, &w->choice);
 	if (w->choice.affinity_hit) {
 		struct stats_service *s = stats_of(fe->service_id);
 

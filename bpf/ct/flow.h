@@ -46,13 +46,24 @@ static __always_inline void delete_flow(const struct ct_tuple *t)
 	bpf_map_delete_elem(&ct_flows, t);
 }
 
+static __always_inline int is_same_tuple(const struct ct_tuple *a, const struct ct_tuple *b)
+{
+	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) && a->sport == b->sport &&
+	       a->dport == b->dport && a->proto == b->proto && a->dir == b->dir;
+}
+
 /* Both directions; w->reply is overwritten with the peer's key. */
 static __always_inline void delete_pair(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
 {
+	struct ct_flow *peer;
+
 	if (setting(SETTING_READ_ONLY))
 		return;
 	w->reply = f->peer;
-	delete_flow(&w->reply);
+	peer = lookup_flow(&w->reply);
+	/* Unless it was given to another flow meanwhile. */
+	if (peer && is_same_tuple(&peer->peer, t))
+		delete_flow(&w->reply);
 	delete_flow(t);
 }
 
@@ -72,12 +83,6 @@ static __always_inline int is_closing(const struct ct_flow *f)
 	       (f->flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) == (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
 }
 
-static __always_inline int is_same_tuple(const struct ct_tuple *a, const struct ct_tuple *b)
-{
-	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) && a->sport == b->sport &&
-	       a->dport == b->dport && a->proto == b->proto && a->dir == b->dir;
-}
-
 /* May w->reply be given to w->pkt.tuple although there is an entry? Yes when that entry is this
  * flow's own (another CPU was first, or an LRU dropped the original half), or is over.
  */
@@ -85,6 +90,15 @@ static __always_inline int is_reply_ours(struct work *w, const struct ct_flow *o
 {
 	return is_same_tuple(&owner->peer, &w->pkt.tuple) || is_closing(owner) ||
 	       is_expired(&w->reply, owner, bpf_ktime_get_ns());
+}
+
+/* w->reply is taken from a flow that is over: its other half must not use or delete it any more. */
+static __always_inline void evict_owner(struct work *w, const struct ct_flow *owner)
+{
+	if (is_same_tuple(&owner->peer, &w->pkt.tuple))
+		return;
+	w->other.peer = owner->peer;
+	delete_flow(&w->other.peer);
 }
 
 /* Writes the pair w->pkt.tuple <-> w->reply. The reply key goes first with NOEXIST: that is the
@@ -105,6 +119,7 @@ static __always_inline int create_pair(struct work *w)
 		if (owner) {
 			if (!is_reply_ours(w, owner))
 				return -1;
+			evict_owner(w, owner);
 			bpf_map_delete_elem(&ct_flows, &w->reply);
 		}
 	}
@@ -118,6 +133,9 @@ static __always_inline int create_pair(struct work *w)
 		owner = lookup_flow(&w->reply);
 		if (owner && !is_reply_ours(w, owner))
 			return -1;
+		if (owner)
+			evict_owner(w, owner);
+		w->other.peer = w->pkt.tuple;
 		err = insert_flow(&w->reply, &w->other, BPF_ANY);
 	}
 	if (err)
@@ -196,6 +214,8 @@ static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, 
 	w->reply = f->peer;
 	peer = lookup_flow(&w->reply);
 	if (peer) {
+		/* Traffic of one direction keeps both. */
+		peer->last_seen_ns = f->last_seen_ns;
 		if (t->dir == CT_REPLY)
 			peer->flags |= CT_F_SEEN_REPLY;
 		return;

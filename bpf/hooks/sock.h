@@ -116,6 +116,7 @@ static __always_inline int xlate_socket(struct bpf_sock_addr *ctx, struct sock_d
 		if (err)
 			return SOCK_ALLOW;
 		remember_socket(cookie, dst, &c, fe->service_id);
+		remember_affinity(fe, &node, &c);
 		count_new_flow(fe->service_id, c.backend_id);
 	}
 	s = c.affinity_hit ? stats_of(fe->service_id) : NULL;

@@ -260,7 +260,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
 
 /* The second half of a flow through the stack: its source becomes this node's at egress. */
-static __always_inline int handle_middle(struct __sk_buff *skb, struct work *w)
+static __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 {
 	struct ct_flow *f;
 

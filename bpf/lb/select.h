@@ -83,7 +83,7 @@ static __always_inline int choose(struct choice *c, __u32 id, const struct lb_ba
 	return SELECT_OK;
 }
 
-/* Chooses a backend of one scope for a new flow and remembers it if the service has affinity.
+/* Chooses a backend of one scope for a new flow; remember_affinity() follows when it was made.
  * client: all zero for this node itself. hash: same for every hook that sees the same packet.
  */
 static __always_inline int select_backend(const struct lb_frontend *fe, int is_internal,
@@ -126,15 +126,21 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 	b = lookup_backend(*(volatile __u32 *)id);
 	if (!b || b->service_id != fe->service_id || !(*(volatile __u32 *)&b->state & BACKEND_F_ALIVE))
 		return SELECT_STALE;
-	choose(c, *id, b);
-	if ((flags & FRONTEND_F_AFFINITY) && !setting(SETTING_READ_ONLY)) {
-		struct lb_affinity fresh = {
-			.last_used_ns = bpf_ktime_get_ns(),
-			.backend_id = c->backend_id,
-			.backend_generation = c->backend_generation,
-		};
+	return choose(c, *id, b);
+}
 
-		bpf_map_update_elem(&lb_affinity, &akey, &fresh, BPF_ANY);
-	}
-	return SELECT_OK;
+/* Once the choice has become a flow: the client's next connections go the same way. */
+static __always_inline void remember_affinity(const struct lb_frontend *fe, const struct lb_addr *client,
+					      const struct choice *c)
+{
+	struct lb_affinity_key key = { .client = *client, .service_id = fe->service_id };
+	struct lb_affinity value = {
+		.last_used_ns = bpf_ktime_get_ns(),
+		.backend_id = c->backend_id,
+		.backend_generation = c->backend_generation,
+	};
+
+	if (!(fe->flags & FRONTEND_F_AFFINITY) || c->affinity_hit || setting(SETTING_READ_ONLY))
+		return;
+	bpf_map_update_elem(&lb_affinity, &key, &value, BPF_ANY);
 }

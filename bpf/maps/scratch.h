@@ -30,6 +30,7 @@ struct work {
 	__u32 ifindex;
 	__u32 needs_middle; /* a second pair does SNAT at egress, from snat_source */
 	struct lb_addr snat_source;
+	struct lb_addr no_client; /* stays zero: the node itself, as a client */
 	__u32 pad;
 };
 
