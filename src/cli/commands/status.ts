@@ -3,6 +3,7 @@ import type { CliEnvironment } from '../environment.js';
 import { renderData } from '../output/format.js';
 import { renderTable } from '../output/table.js';
 import { duration } from '../output/text.js';
+import type { PinnedLink } from '../reader.js';
 import { type Status, type TableFill, viewStatus } from '../views/status.js';
 import { addReadOptions, type ReadOptions } from './read.js';
 
@@ -32,12 +33,11 @@ export function statusText(status: Status, wide: boolean): string {
     '\n',
     renderTable(
       [
-        { head: 'DEVICE', cell: (l) => l.device ?? '' },
-        { head: 'HOOK', cell: (l) => l.hook + (l.attached ? '' : ' (detached)') },
-        { head: 'LINK', cell: (l) => l.type },
-        { head: 'PROGRAM-ID', cell: (l) => String(l.programId), wide: true, align: 'right' },
+        { head: 'DEVICE', cell: (d) => d.device },
+        { head: 'LINK', cell: (d) => d.type },
+        { head: 'HOOKS', cell: (d) => d.hooks.join(' ') },
       ],
-      status.links,
+      attachments(status.links),
       wide,
     ),
     '\n',
@@ -71,6 +71,17 @@ export function statusText(status: Status, wide: boolean): string {
       wide,
     ),
   ].join('');
+}
+
+/** One line per device and kind of link; socket hooks belong to no device. */
+function attachments(links: PinnedLink[]): { device: string; type: string; hooks: string[] }[] {
+  const rows = new Map<string, { device: string; type: string; hooks: string[] }>();
+  for (const { device = '', type, hook, attached } of links) {
+    const row = rows.get(`${device} ${type}`) ?? { device, type, hooks: [] };
+    row.hooks.push(attached ? hook : `${hook}(detached)`);
+    rows.set(`${device} ${type}`, row);
+  }
+  return [...rows.values()];
 }
 
 function agentText({ lastSeenSeconds, alive }: Status['agent']): string {

@@ -218,11 +218,11 @@ describe('shunt status', () => {
       "layout  v1 at /sys/fs/bpf/shunt
       agent   alive, seen 0.4s ago
 
-      DEVICE  HOOK                   LINK
-      -       sk_connect4            cgroup
-      eth0    tc_ingress             tcx
-      eth0    xdp                    xdp
-      veth7   tc_ingress (detached)  tcx
+      DEVICE  LINK    HOOKS
+      -       cgroup  sk_connect4
+      eth0    tcx     tc_ingress
+      eth0    xdp     xdp
+      veth7   tcx     tc_ingress(detached)
 
       PATH        PACKETS  BYTES
       local             1     60
