@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "features.h"
 #include "netlink.h"
+#include "object_file.h"
 #include "ring_buffer.h"
 #include "system.h"
 

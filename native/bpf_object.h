@@ -5,6 +5,3 @@
 // { name, handle }. The object file is opened, loaded and closed again on the thread pool; what
 // stays are the descriptors.
 Napi::Value LoadObject(const Napi::CallbackInfo& info);
-
-// (path) -> { maps, programs, variables }: what the file declares. Nothing is loaded.
-Napi::Value InspectObject(const Napi::CallbackInfo& info);

@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest';
-import { cases as attach } from './cases/attach.js';
+import { cases as hooks } from './cases/hooks.js';
 import { cases as netlink } from './cases/netlink.js';
+import { cases as tcx } from './cases/tcx.js';
 import { pinDirectory } from './support/bpffs.js';
 import { compiledCases, testObject } from './support/build.js';
 import { type Lab, makeLab, runCase } from './support/netns.js';
@@ -25,7 +26,7 @@ afterAll(() => {
   rmSync(join(compiled, '..', '..', '..'), { recursive: true });
 });
 
-for (const [module, cases] of Object.entries({ attach, netlink })) {
+for (const [module, cases] of Object.entries({ tcx, hooks, netlink })) {
   describe(module, () => {
     test.each(Object.keys(cases))('%s', async (name) => {
       const extra = { object: testObject('sample'), pins: pins.path };
