@@ -27,8 +27,9 @@ const interruption = new Promise<NodeJS.Signals>((resolve) => {
 });
 
 async function main(): Promise<number> {
+  // `on`, not `once`: while somebody listens, the box leaves the decision to us.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => interrupted(signal));
+    process.on(signal, () => interrupted(signal));
   const started = performance.now();
   const pods = readPods(EXAMPLES);
   say(`Building a cluster in a box: 2 nodes, ${pods.length} pods, an outside client ...`);
