@@ -6,8 +6,8 @@ import { addressOf, FAMILIES, type StandardService, standardService } from '../s
 const NODE_PORT = { tcp: 30080, udp: 30053 };
 
 describe.each([
-  { socketLb: 'on', path: 'SOCK_CONNECT' },
-  { socketLb: 'off', path: 'NODE_EGRESS' },
+  { socketLb: 'on', path: 'sock_connect' },
+  { socketLb: 'off', path: 'node_egress' },
 ] as const)(
   'a process on the node reaches Services, --socket-lb=$socketLb (SEMANTICS 6, 7)',
   ({ socketLb, path }) => {
@@ -39,10 +39,10 @@ describe.each([
         expect(report).toMatchObject({ ok: 150, failed: 0 });
         expect(Object.keys(report.byServer).sort()).toEqual(['a1', 'b1', 'b2']);
         expect(report.peerName).toEqual({ [service.tcp[family]]: 150 });
-        const { paths } = await cluster.shunt<{ paths: { path: string; packets: number }[] }>('node1', [
+        const { paths } = await cluster.shunt<{ paths: Record<string, { packets: number }> }>('node1', [
           'status',
         ]);
-        expect(paths.find((p) => p.path === path)?.packets ?? 0).toBeGreaterThan(100);
+        expect(paths[path]?.packets ?? 0).toBeGreaterThan(100);
       });
 
       it(`UDP from unconnected sockets, IPv${family}`, async () => {
