@@ -137,16 +137,18 @@ describe.each(['manifests', 'API server'] as const)('changes reach the data path
     console.log(`event -> map through the ${kind}: p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`);
   });
 
-  it.runIf(kind === 'API server')('goes on after dropped connections and after 410 Gone', async () => {
-    const source = api as BoxApi;
-    await source.control('drop');
-    await set(web(['a2']).objects);
-    await expectServers(['a2']);
-    await source.control('compact');
-    await source.control('drop');
-    await set(web(['b1', 'b2']).objects);
-    await expectServers(['b1', 'b2']);
-  });
+  if (kind === 'API server') {
+    it('goes on after dropped connections and after 410 Gone', async () => {
+      const source = api as BoxApi;
+      await source.control('drop');
+      await set(web(['a2']).objects);
+      await expectServers(['a2']);
+      await source.control('compact');
+      await source.control('drop');
+      await set(web(['b1', 'b2']).objects);
+      await expectServers(['b1', 'b2']);
+    });
+  }
 
   it('forgets a Service that is deleted', async () => {
     await set([]);

@@ -67,15 +67,17 @@ describe.each([
         expect(udp.errors).toEqual({ ECONNREFUSED: 2 });
       });
 
-      it.runIf(socketLb === 'on')(`reaches its own NodePort, on loopback too, IPv${family}`, async () => {
-        const node = cluster.box.node('node1');
-        for (const address of [addressOf(node, family), family === 4 ? '127.0.0.1' : '::1']) {
-          const tcp = await tcpClient(node, endpoint(address, NODE_PORT.tcp), { count: 20 });
-          expect(tcp, address).toMatchObject({ ok: 20, failed: 0 });
-          const udp = await udpClient(node, endpoint(address, NODE_PORT.udp), { count: 20 });
-          expect(udp, address).toMatchObject({ ok: 20, failed: 0 });
-        }
-      });
+      // Without the socket hooks a packet to an own address never leaves by a device.
+      if (socketLb === 'on')
+        it(`reaches its own NodePort, on loopback too, IPv${family}`, async () => {
+          const node = cluster.box.node('node1');
+          for (const address of [addressOf(node, family), family === 4 ? '127.0.0.1' : '::1']) {
+            const tcp = await tcpClient(node, endpoint(address, NODE_PORT.tcp), { count: 20 });
+            expect(tcp, address).toMatchObject({ ok: 20, failed: 0 });
+            const udp = await udpClient(node, endpoint(address, NODE_PORT.udp), { count: 20 });
+            expect(udp, address).toMatchObject({ ok: 20, failed: 0 });
+          }
+        });
     }
   },
 );
