@@ -1,15 +1,18 @@
 import type { Counters } from './counters.js';
 import type { Device, DeviceClass } from './devices.js';
+import { codeOf, messageOf } from './errors.js';
 import {
   clsactPlace,
   type HookPort,
   type LinkHandle,
+  OUR_TC_PROGRAMS,
   type PinDirectory,
   type TcDirection,
 } from './hook-port.js';
 import type { Logger, WarningLog } from './log.js';
 import type { XdpMode } from './options.js';
-import { type DeviceHook, linkPinName, parseLinkPinName } from './pins.js';
+import { PinnedLinks } from './pinned-links.js';
+import type { DeviceHook } from './pins.js';
 
 export interface AttacherOptions<Program> {
   hooks: HookPort<Program>;
@@ -53,11 +56,13 @@ const XDP_PROGRAM = 'xdp_uplink';
  */
 export class Attacher<Program> {
   readonly #o: AttacherOptions<Program>;
+  readonly #links: PinnedLinks<Program>;
   readonly #attached = new Map<number, Map<DeviceHook, Attached>>();
   #devices = new Map<number, Device>();
 
   constructor(options: AttacherOptions<Program>) {
     this.#o = options;
+    this.#links = new PinnedLinks(options.hooks, options.pins, options.log);
   }
 
   /** Devices that transmit XDP frames because our native program runs on them. */
@@ -88,36 +93,19 @@ export class Attacher<Program> {
    * gone are removed. Nothing is attached or changed yet.
    */
   adopt(ifindexes: readonly number[]): void {
-    for (const name of this.#o.pins.list()) {
-      const parsed = parseLinkPinName(name);
-      if (parsed) this.#adoptPin(name, parsed.hook);
+    for (const { pin, hook, ifindex } of this.#links.list()) {
+      // The kernel detached it with its device, or it is a second link at one hook.
+      if (ifindex === 0 || this.#attached.get(ifindex)?.has(hook)) this.#links.forget(pin);
+      else this.#remember(ifindex, { hook, pin, program: undefined });
     }
     if (this.#o.hooks.tcx) return;
     for (const ifindex of ifindexes) {
       for (const direction of ['ingress', 'egress'] as const) {
         const found = this.#attempt(() => this.#o.hooks.findClsact(clsactPlace(ifindex, direction)));
-        if (found) this.#remember(ifindex, { hook: `tc_${direction}`, pin: undefined, program: undefined });
+        if (found && OUR_TC_PROGRAMS.includes(found))
+          this.#remember(ifindex, { hook: `tc_${direction}`, pin: undefined, program: undefined });
       }
     }
-  }
-
-  #adoptPin(name: string, hook: DeviceHook): void {
-    const { hooks, pins, log } = this.#o;
-    let link: LinkHandle<Program>;
-    try {
-      link = hooks.openPinned(pins.path(name));
-    } catch (error) {
-      log.warn({ err: error, pin: name }, 'open pinned link: failed. it is left alone');
-      return;
-    }
-    const { ifindex } = link.info;
-    link.close();
-    if (!ifindex || this.#attached.get(ifindex)?.has(hook)) {
-      // The kernel detached it with its device.
-      pins.remove(name);
-      return;
-    }
-    this.#remember(ifindex, { hook, pin: name, program: undefined });
   }
 
   #remember(ifindex: number, attached: Attached): void {
@@ -175,7 +163,12 @@ export class Attacher<Program> {
     if (this.#isCurrent(device, hook, programName)) return true;
     return this.#try(device, hook, programName, () => {
       if (!hooks.tcx) {
-        hooks.setClsact(clsactPlace(device.ifindex, direction), program(programName));
+        const place = clsactPlace(device.ifindex, direction);
+        const there = hooks.findClsact(place);
+        if (there !== undefined && !OUR_TC_PROGRAMS.includes(there)) {
+          throw new Error(`attach ${programName} to ${device.name}: program ${there} has our place (EEXIST)`);
+        }
+        hooks.setClsact(place, program(programName));
         this.#remember(device.ifindex, { hook, pin: undefined, program: programName });
         return;
       }
@@ -224,19 +217,13 @@ export class Attacher<Program> {
 
   /** False when there is no link to update, or the one there is dead. */
   #updatePinned(device: Device, hook: DeviceHook, programName: string): boolean {
-    const { hooks, pins, program, log } = this.#o;
-    const attached = this.#attached.get(device.ifindex)?.get(hook);
+    const { program, log } = this.#o;
+    const hooks = this.#attached.get(device.ifindex);
+    const attached = hooks?.get(hook);
     if (attached?.pin === undefined) return false;
-    const link = hooks.openPinned(pins.path(attached.pin));
-    try {
-      if (!link.info.ifindex) {
-        pins.remove(attached.pin);
-        this.#attached.get(device.ifindex)?.delete(hook);
-        return false;
-      }
-      link.update(program(programName));
-    } finally {
-      link.close();
+    if (!this.#links.update(attached.pin, program(programName))) {
+      hooks?.delete(hook);
+      return false;
     }
     attached.program = programName;
     log.debug({ device: device.name, hook, program: programName }, 'program replaced on its link');
@@ -244,17 +231,8 @@ export class Attacher<Program> {
   }
 
   #pin(device: Device, hook: DeviceHook, programName: string, link: LinkHandle<Program>): void {
-    const { pins } = this.#o;
-    try {
-      let name = linkPinName(hook, device.name);
-      // The name belongs to a device that has been renamed since.
-      if (pins.list().includes(name)) name = `${name}:${device.ifindex}`;
-      link.pin(pins.path(name));
-      this.#remember(device.ifindex, { hook, pin: name, program: programName });
-    } finally {
-      // Without a pin the program goes when the link is closed: nothing half-attached stays.
-      link.close();
-    }
+    const pin = this.#links.add(link, hook, device);
+    this.#remember(device.ifindex, { hook, pin, program: programName });
   }
 
   #try(device: Device, hook: DeviceHook, programName: string, action: () => void): boolean {
@@ -277,18 +255,11 @@ export class Attacher<Program> {
   }
 
   #detach(ifindex: number, attached: Attached, exists: boolean): void {
-    const { hooks, pins, log } = this.#o;
+    const { hooks, log } = this.#o;
     this.#attempt(() => {
       if (attached.pin !== undefined) {
-        if (exists) {
-          const link = hooks.openPinned(pins.path(attached.pin));
-          try {
-            if (link.info.ifindex) link.detach();
-          } finally {
-            link.close();
-          }
-        }
-        pins.remove(attached.pin);
+        if (exists) this.#links.detach(attached.pin);
+        else this.#links.forget(attached.pin);
       } else if (exists) {
         hooks.detachClsact(clsactPlace(ifindex, attached.hook === 'tc_ingress' ? 'ingress' : 'egress'));
       }
@@ -311,12 +282,4 @@ export class Attacher<Program> {
       return undefined;
     }
   }
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

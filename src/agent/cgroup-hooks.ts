@@ -1,5 +1,5 @@
 import type { CgroupAttachName } from '../native/index.js';
-import { codeOf, messageOf } from './attach.js';
+import { codeOf, messageOf } from './errors.js';
 import type { HookPort, LinkHandle, PinDirectory } from './hook-port.js';
 import type { Logger, WarningLog } from './log.js';
 

@@ -2,8 +2,8 @@ import { existsSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:
 import { join } from 'node:path';
 import { lockPinPath } from '../datapath/lock.js';
 import { Netlink, probeFeatures } from '../native/index.js';
-import { messageOf } from './attach.js';
-import { clsactPlace, type HookPort } from './hook-port.js';
+import { messageOf } from './errors.js';
+import { clsactPlace, type HookPort, OUR_TC_PROGRAMS } from './hook-port.js';
 import { kernelHooks } from './kernel-ports.js';
 import { linksDirectory } from './pins.js';
 
@@ -19,9 +19,6 @@ export interface CleanupReport {
   /** What could not be removed, and why. */
   problems: string[];
 }
-
-/** A filter in our place is ours only if it runs one of these. */
-const TC_PROGRAMS = ['tc_pod_in', 'tc_pod_out', 'tc_uplink_in', 'tc_uplink_out'];
 
 /** What translates goes before what restores, so that nothing is left half-translated meanwhile. */
 const LINK_ORDER = [
@@ -81,7 +78,7 @@ function removeFilters(
     attempt(report, () => {
       const place = clsactPlace(link.ifindex, direction);
       const program = hooks.findClsact(place);
-      if (program === undefined || !TC_PROGRAMS.includes(program)) return;
+      if (program === undefined || !OUR_TC_PROGRAMS.includes(program)) return;
       hooks.detachClsact(place);
       report.removed.push(`filter ${program} at ${direction} of ${link.name}`);
     });

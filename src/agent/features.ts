@@ -2,8 +2,9 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname } from 'node:path';
 import { isBpffs, mountBpffs } from '../native/index.js';
-import { messageOf } from './attach.js';
-import { type AgentOptions, checkSnatPorts, type PortRange, parsePortList } from './options.js';
+import { messageOf } from './errors.js';
+import type { AgentOptions, PortRange } from './options.js';
+import { checkSnatPorts, parsePortList } from './snat-ports.js';
 
 /** The machine cannot run the agent; `problems` are sentences, each with its way out. */
 export class StartError extends Error {

@@ -53,6 +53,14 @@ export interface PinDirectory {
   remove(name: string): void;
 }
 
+/** A filter in our place is ours only if it runs one of these. */
+export const OUR_TC_PROGRAMS: readonly string[] = [
+  'tc_pod_in',
+  'tc_pod_out',
+  'tc_uplink_in',
+  'tc_uplink_out',
+];
+
 /** Ours among all filters: low priority runs first at ingress; egress comes after everybody else. */
 export function clsactPlace(ifindex: number, direction: TcDirection): ClsactPlace {
   return { ifindex, direction, handle: 0x5408, priority: direction === 'ingress' ? 1 : 0xc000 };

@@ -3,7 +3,7 @@ import { Model } from '../model/index.js';
 import { type BpfProgram, monotonicNs, netnsCookie, probeFeatures } from '../native/index.js';
 import type { PlanProblem } from '../plan/index.js';
 import { Agent } from './agent.js';
-import { codeOf, messageOf } from './attach.js';
+import { codeOf, messageOf } from './errors.js';
 import { checkMachine, type Machine, StartError } from './features.js';
 import { bpffsPins, cgroupIdOf, kernelHooks, kernelNetlink } from './kernel-ports.js';
 import { createLogger, type Logger, WarningLog } from './log.js';

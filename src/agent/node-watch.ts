@@ -1,8 +1,9 @@
 import type { Change } from '../model/objects.js';
 import { computeNodeAddresses, computeSnatSources, type NodeAddress } from './addresses.js';
-import { type Attacher, messageOf } from './attach.js';
+import type { Attacher } from './attach.js';
 import type { Counters } from './counters.js';
 import { classifyDevices, type Device, type DeviceClass, routeDevices } from './devices.js';
+import { messageOf } from './errors.js';
 import type { HostChange, HostWatch } from './host.js';
 import type { Logger } from './log.js';
 import type { NodeTables } from './node-tables.js';

@@ -49,7 +49,7 @@ class FakeKernel implements HookPort<string>, PinDirectory {
     const handle = this.#attach(`cgroup ${o.attachType}`, 0, o.program);
     return handle;
   }
-  findClsact = (place: ClsactPlace) => this.filters.get(`${place.ifindex} ${place.direction}`);
+  findClsact = (place: ClsactPlace) => this.filters.get(`${place.ifindex} ${place.direction}`)?.split('/')[0];
   setClsact(place: ClsactPlace, program: string) {
     this.calls.push(`clsact ${place.ifindex} ${place.direction} ${program}`);
     this.filters.set(`${place.ifindex} ${place.direction}`, program);
@@ -275,6 +275,16 @@ describe('Attacher', () => {
     third.attacher.reconcile([], new Set([2, 5]));
     expect([...kernel.filters]).toEqual([]);
   });
+});
+
+it('leaves a filter alone that somebody else has put in our place', () => {
+  const kernel = new FakeKernel();
+  kernel.tcx = false;
+  kernel.filters.set('5 ingress', 'somebody_elses');
+  const { reconcile, counters } = agent(kernel);
+  expect(reconcile([veth1])).toEqual({ retry: true });
+  expect(kernel.filters.get('5 ingress')).toBe('somebody_elses');
+  expect(counters.attachErrors).toBe(1);
 });
 
 describe('socket hooks', () => {

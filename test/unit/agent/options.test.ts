@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type AgentOptionsInput,
-  checkSnatPorts,
-  completeAgentOptions,
-  parsePortList,
-  parsePortRange,
-} from '../../../src/agent/options.js';
+import { type AgentOptionsInput, completeAgentOptions, parsePortRange } from '../../../src/agent/options.js';
+import { checkSnatPorts, parsePortList } from '../../../src/agent/snat-ports.js';
 
 const base: AgentOptionsInput = { source: { kind: 'manifests', directory: '/tmp/m' }, nodeName: 'node-1' };
 
