@@ -16,11 +16,11 @@
 #define TC_NEXT -1
 #define TC_SHOT 2
 
-#define ETH_HLEN     14
-#define ETH_P_IPV4   0x0800
-#define ETH_P_IPV6_  0x86dd
-#define AF_INET_     2
-#define AF_INET6_    10
+#define ETH_HLEN        14
+#define ETH_P_IPV4      0x0800
+#define ETH_P_IPV6_     0x86dd
+#define AF_INET_        2
+#define AF_INET6_       10
 #define IPPROTO_ICMP_   1
 #define IPPROTO_TCP_    6
 #define IPPROTO_UDP_    17

@@ -6,11 +6,11 @@
 
 enum http_step {
 	HTTP_CONNECTING, /* wait for EPOLLOUT */
-	HTTP_CONNECTED,	 /* nothing asked yet: call http_request */
-	HTTP_SENDING,	 /* wait for EPOLLOUT */
-	HTTP_READING,	 /* wait for EPOLLIN */
-	HTTP_ANSWERED,	 /* body is complete and zero terminated */
-	HTTP_FAILED,	 /* error says why */
+	HTTP_CONNECTED,  /* nothing asked yet: call http_request */
+	HTTP_SENDING,    /* wait for EPOLLOUT */
+	HTTP_READING,    /* wait for EPOLLIN */
+	HTTP_ANSWERED,   /* body is complete and zero terminated */
+	HTTP_FAILED,     /* error says why */
 };
 
 struct http_conn {

@@ -16,7 +16,7 @@
 #include "http_conn.h"
 
 #define LATENCY_BUCKETS 4096
-#define TIMEOUT_NS 1000000000ULL
+#define TIMEOUT_NS      1000000000ULL
 
 static struct {
 	union sockaddr_any to;
@@ -83,9 +83,9 @@ static void watch(struct worker *w, int op)
 	struct epoll_event event = {.data.ptr = w};
 
 	event.events =
-	    !options.udp && (w->conn.step == HTTP_CONNECTING || w->conn.step == HTTP_SENDING)
-		? EPOLLOUT
-		: EPOLLIN;
+	    !options.udp && (w->conn.step == HTTP_CONNECTING || w->conn.step == HTTP_SENDING) ?
+		EPOLLOUT :
+		EPOLLIN;
 	epoll_ctl(epoll_fd, op, w->conn.fd, &event);
 }
 

@@ -17,7 +17,7 @@ struct options {
 /* What many attempts have in common. */
 struct report {
 	uint64_t ok, failed, start_ns;
-	uint64_t min_ns, max_ns, total_ns;	    /* of successful attempts */
+	uint64_t min_ns, max_ns, total_ns;          /* of successful attempts */
 	uint64_t first_failure_ns, last_failure_ns; /* how long the attempt took until it failed */
 	uint64_t opened, alive; /* hold: connections at the start and at the end */
 	struct counter errors, phases, servers, peers, locals, peer_names;

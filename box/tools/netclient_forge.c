@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORGED_CHECKSUM                                                                            \
+#define FORGED_CHECKSUM \
 	0xbad1 /* the right one depends on the addresses; this fits none that the box uses */
 
 static size_t build_tcp(const struct options *o, uint8_t *packet)

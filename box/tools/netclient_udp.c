@@ -81,7 +81,8 @@ static int receive_one(const struct options *o, int fd, char *answer, size_t roo
 
 		if (now >= end)
 			return ETIMEDOUT;
-		/* Told to stop, it still takes the answer to what it has sent: that is no failure. */
+		/* Told to stop, it still takes the answer to what it has sent: that is no failure.
+		 */
 		if (poll(&p, 1, (end - now) / 1000000 + 1) < 0)
 			continue;
 		if (p.revents & POLLERR) {

@@ -20,10 +20,10 @@
 
 #include "tool.h"
 
-#define MAX_PACKET 262144
+#define MAX_PACKET  262144
 #define QUEUE_BYTES (512 << 20) /* a limit, not memory that is taken */
-#define MAGIC_NS 0xa1b23c4dU
-#define ETHERNET 1
+#define MAGIC_NS    0xa1b23c4dU
+#define ETHERNET    1
 
 struct file_header {
 	uint32_t magic;

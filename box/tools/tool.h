@@ -61,7 +61,7 @@ void count_key(struct counter *c, const char *key);
 void print_counter(FILE *out, const char *name, const struct counter *c);
 
 /* "ECONNREFUSED" for ECONNREFUSED; ERROR_EOF for a connection that the peer closed too early. */
-#define ERROR_EOF 100001
+#define ERROR_EOF      100001
 #define ERROR_PROTOCOL 100002
 #define ERROR_MISMATCH 100003
 const char *error_name(int error);

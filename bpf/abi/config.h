@@ -6,7 +6,7 @@ enum lb_device_class {
 	DEVICE_POD = 1,     /* veth into another network namespace, or a bridge port */
 	DEVICE_OVERLAY = 2, /* vxlan, geneve, ... */
 	DEVICE_UPLINK = 3,
-	DEVICE_BRIDGE = 4,  /* a bridge whose ports are pod devices */
+	DEVICE_BRIDGE = 4, /* a bridge whose ports are pod devices */
 	DEVICE_LOOPBACK = 5,
 };
 

@@ -14,7 +14,7 @@ struct lb_event {
 	struct ct_tuple tuple;
 	struct lb_addr backend;
 	__be16 backend_port;
-	__u16 kind; /* enum lb_event_kind */
+	__u16 kind;   /* enum lb_event_kind */
 	__u32 reason; /* enum drop_reason */
 	__u32 service_id;
 	__u32 backend_id;

@@ -30,9 +30,9 @@ enum ct_flow_flags {
 	CT_F_FIN_ORIGINAL = 128,
 	CT_F_FIN_REPLY = 256,
 	CT_F_RST = 512,
-	CT_F_VIA_XDP = 1024, /* the first packet was finished by XDP */
+	CT_F_VIA_XDP = 1024,     /* the first packet was finished by XDP */
 	CT_F_SEEN_SYNACK = 4096, /* synack_next is known */
-	CT_F_MIDDLE = 2048,  /* the second pair of a flow through the stack: SNAT at egress */
+	CT_F_MIDDLE = 2048,      /* the second pair of a flow through the stack: SNAT at egress */
 };
 
 /* Where a past-the-stack flow's packets of this direction go next. Valid while generation equals
@@ -60,7 +60,7 @@ struct ct_flow {
 	__u32 service_id;
 	__u32 backend_id;
 	__u32 backend_generation;
-	__u32 synack_next; /* host order: the ACK number that promotes a half-open flow */
+	__u32 synack_next;     /* host order: the ACK number that promotes a half-open flow */
 	__u32 ingress_ifindex; /* of the first packet */
 	struct ct_next_hop next_hop;
 };

@@ -66,10 +66,10 @@ enum lb_backend_state {
 	BACKEND_F_READY = 2,   /* EndpointSlice conditions, null resolved */
 	BACKEND_F_SERVING = 4, /* UDP flows may stay */
 	BACKEND_F_TERMINATING = 8,
-	BACKEND_F_ON_NODE = 16,       /* nodeName is this node */
-	BACKEND_F_IN_INTERNAL = 256,  /* usable by the list of internalTrafficPolicy */
-	BACKEND_F_IN_CLUSTER = 512,   /* usable by the Cluster list */
-	BACKEND_F_IN_LOCAL = 1024,    /* usable by the external Local list */
+	BACKEND_F_ON_NODE = 16,      /* nodeName is this node */
+	BACKEND_F_IN_INTERNAL = 256, /* usable by the list of internalTrafficPolicy */
+	BACKEND_F_IN_CLUSTER = 512,  /* usable by the Cluster list */
+	BACKEND_F_IN_LOCAL = 1024,   /* usable by the external Local list */
 };
 
 struct lb_backend {
@@ -78,8 +78,8 @@ struct lb_backend {
 	__u8 proto;
 	__u8 pad1;
 	__u32 service_id;
-	__u32 generation; /* differs each time the id is given out */
-	__u32 state;      /* enum lb_backend_state */
+	__u32 generation;  /* differs each time the id is given out */
+	__u32 state;       /* enum lb_backend_state */
 	__u32 locality_id; /* meta_localities */
 	__u32 pad2;
 };
@@ -96,7 +96,7 @@ enum lb_address_flags {
 };
 
 struct lb_address {
-	__u32 flags; /* enum lb_address_flags */
+	__u32 flags;     /* enum lb_address_flags */
 	__u32 frontends; /* how many exact frontends have this address */
 };
 

@@ -4,24 +4,24 @@
 /* Why a packet was dropped: the cause, not the symptom. Names go to metrics, CLI and docs. */
 enum drop_reason {
 	DROP_REASON_NONE = 0,
-	DROP_REASON_NO_LOCAL_BACKEND = 1,   /* Local policy, usable endpoints only elsewhere */
-	DROP_REASON_STALE = 2,              /* lists changed twice while the packet looked */
-	DROP_REASON_SOURCE_RANGE = 3,       /* loadBalancerSourceRanges does not contain the client */
-	DROP_REASON_SNAT_PORTS = 4,         /* no free SNAT port in 32 tries */
-	DROP_REASON_NO_SNAT_SOURCE = 5,     /* no source address known for the way out */
-	DROP_REASON_FLOW_TABLE_FULL = 6,    /* ct_flows took no more entries */
-	DROP_REASON_NO_ROUTE = 7,           /* no route to the backend */
-	DROP_REASON_MALFORMED = 8,          /* headers shorter than they claim */
-	DROP_REASON_FRAGMENT_UNKNOWN = 9,   /* fragment before its first */
-	DROP_REASON_REFUSAL_FAILED = 10,    /* could not build the refusal */
-	DROP_REASON_REFUSAL_LIMIT = 11,     /* refusals are rate-limited */
-	DROP_REASON_TUPLE_TAKEN = 12,       /* reply tuple belongs to another flow */
-	DROP_REASON_REWRITE_FAILED = 13,    /* a packet helper refused */
+	DROP_REASON_NO_LOCAL_BACKEND = 1, /* Local policy, usable endpoints only elsewhere */
+	DROP_REASON_STALE = 2,            /* lists changed twice while the packet looked */
+	DROP_REASON_SOURCE_RANGE = 3,     /* loadBalancerSourceRanges does not contain the client */
+	DROP_REASON_SNAT_PORTS = 4,       /* no free SNAT port in 32 tries */
+	DROP_REASON_NO_SNAT_SOURCE = 5,   /* no source address known for the way out */
+	DROP_REASON_FLOW_TABLE_FULL = 6,  /* ct_flows took no more entries */
+	DROP_REASON_NO_ROUTE = 7,         /* no route to the backend */
+	DROP_REASON_MALFORMED = 8,        /* headers shorter than they claim */
+	DROP_REASON_FRAGMENT_UNKNOWN = 9, /* fragment before its first */
+	DROP_REASON_REFUSAL_FAILED = 10,  /* could not build the refusal */
+	DROP_REASON_REFUSAL_LIMIT = 11,   /* refusals are rate-limited */
+	DROP_REASON_TUPLE_TAKEN = 12,     /* reply tuple belongs to another flow */
+	DROP_REASON_REWRITE_FAILED = 13,  /* a packet helper refused */
 	DROP_REASON_LOOPBACK_FROM_WIRE = 14, /* 127.0.0.0/8 or ::1 seen on a wire */
 	DROP_REASON_UNKNOWN_SERVICE_IP = 15, /* in the service range, but nobody's */
-	DROP_REASON_TOO_BIG = 16,            /* larger than the way out and no error could be sent */
-	DROP_REASON_SCTP_FRAGMENT = 17,      /* first fragment that would need new SCTP ports */
-	DROP_REASON_TTL = 18,                /* hop limit used up where we forward past the stack */
+	DROP_REASON_TOO_BIG = 16,       /* larger than the way out and no error could be sent */
+	DROP_REASON_SCTP_FRAGMENT = 17, /* first fragment that would need new SCTP ports */
+	DROP_REASON_TTL = 18,           /* hop limit used up where we forward past the stack */
 	DROP_REASON_MAX = 24,
 };
 
@@ -42,8 +42,8 @@ enum lb_path {
 	PATH_SOCK_CONNECT = 12, /* socket hooks */
 	PATH_SOCK_SENDMSG = 13,
 	PATH_SOCK_REFUSED = 14,
-	PATH_ICMP_ERROR = 15, /* translated with its inner header */
-	PATH_ECHO = 16,       /* ping to a service address, answered */
+	PATH_ICMP_ERROR = 15,   /* translated with its inner header */
+	PATH_ECHO = 16,         /* ping to a service address, answered */
 	PATH_MIDDLE = 17,       /* through the stack: source rewritten at egress */
 	PATH_MIDDLE_REPLY = 18, /* and restored at ingress, for the stack to route */
 	PATH_MAX = 24,

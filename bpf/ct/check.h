@@ -40,13 +40,15 @@ static __always_inline int is_flow_over(const struct work *w, const struct ct_fl
 	state = backend_state(f->backend_id, f->backend_generation, &b);
 	if (t->proto == IPPROTO_SCTP_ && w->pkt.sctp_chunk != SCTP_INIT)
 		return 0; /* an association ends by itself, like TCP */
-	return (!(state & BACKEND_F_SERVING) && has_other_backend(w, f)) || is_expired(t, f, bpf_ktime_get_ns());
+	return (!(state & BACKEND_F_SERVING) && has_other_backend(w, f)) ||
+	       is_expired(t, f, bpf_ktime_get_ns());
 }
 
 /* Is this the client's acknowledgement of the backend's SYN-ACK? A flood cannot know the number. */
 static __always_inline int is_handshake_done(const struct work *w, const struct ct_flow *f)
 {
-	return w->pkt.tuple.proto == IPPROTO_TCP_ && (f->flags & (CT_F_ESTABLISHED | CT_F_SEEN_SYNACK)) == CT_F_SEEN_SYNACK &&
+	return w->pkt.tuple.proto == IPPROTO_TCP_ &&
+	       (f->flags & (CT_F_ESTABLISHED | CT_F_SEEN_SYNACK)) == CT_F_SEEN_SYNACK &&
 	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
 	       bpf_ntohl(w->pkt.tcp_ack) - f->synack_next < 65536;
 }

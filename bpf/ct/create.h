@@ -17,8 +17,8 @@ enum new_flow_result {
 	NEW_FLOW_OK = 0,
 	NEW_FLOW_NOT_OURS = 1, /* no frontend: none of our business */
 	NEW_FLOW_REFUSE = 2,
-	NEW_FLOW_DROP = 3, /* reason in w->reason */
-	NEW_FLOW_LEAVE = 4, /* XDP: not to be finished here; nothing was created */
+	NEW_FLOW_DROP = 3,    /* reason in w->reason */
+	NEW_FLOW_LEAVE = 4,   /* XDP: not to be finished here; nothing was created */
 	NEW_FLOW_PASS_UP = 5, /* takeover: hand up untranslated */
 };
 
@@ -34,12 +34,14 @@ static __always_inline int is_internal_client(const struct work *w, enum origin 
 /* The choice is by hash and not by a random number, so that tc, which sees the packet after XDP
  * left it alone, chooses the same. The sequence number of a SYN makes it random enough.
  */
-static __always_inline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
-					  enum origin origin)
+static __always_inline int choose_backend(struct work *w, const struct lb_frontend *fe,
+					  int is_internal, enum origin origin)
 {
-	int is_maglev = fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
-	return select_backend(fe, is_internal, origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src,
-			      hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
+	int is_maglev =
+	    fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
+	return select_backend(
+	    fe, is_internal, origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src,
+	    hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
 }
 
 /* XDP: does the way out take frames from this device's XDP program? */
@@ -50,7 +52,7 @@ static __always_inline int can_transmit(__u32 in, __u32 out)
 
 static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct lb_addr *addr)
 {
-	struct snat_source_key key = { .ifindex = ifindex, .family = w->pkt.is_v4 ? 4 : 6 };
+	struct snat_source_key key = {.ifindex = ifindex, .family = w->pkt.is_v4 ? 4 : 6};
 	struct snat_source *source = bpf_map_lookup_elem(&snat_sources, &key);
 
 	if (!source) {
@@ -84,7 +86,7 @@ static long try_port(__u32 i, struct port_search *search)
  */
 static __noinline int reserve_reply(struct work *w)
 {
-	struct port_search search = { .w = w, .start = hash_tuple(&w->pkt.tuple, 0x5eed), .err = -1 };
+	struct port_search search = {.w = w, .start = hash_tuple(&w->pkt.tuple, 0x5eed), .err = -1};
 
 	if (!(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE))) {
 		w->reply.dport = w->pkt.tuple.sport;
@@ -128,7 +130,8 @@ static __noinline int create_middle(struct work *w)
 	return err == -2 ? DROP_REASON_FLOW_TABLE_FULL : DROP_REASON_SNAT_PORTS;
 }
 
-static __always_inline int is_masqueraded(const struct lb_frontend *fe, int is_internal, __u32 origin)
+static __always_inline int is_masqueraded(const struct lb_frontend *fe, int is_internal,
+					  __u32 origin)
 {
 	if (fe->type == FRONTEND_CLUSTER_IP)
 		return setting(SETTING_MASQUERADE_ALL);
@@ -141,7 +144,8 @@ static __always_inline int is_masqueraded(const struct lb_frontend *fe, int is_i
 /* Decides the way of a new flow from where the backend is routed to. Returns 0 or a drop reason.
  * Sets w->flow.flags, w->flow.next_hop, w->reply.dst and w->needs_middle with w->snat_source.
  */
-static __always_inline int choose_way(void *ctx, struct work *w, const struct lb_frontend *fe, int is_internal)
+static __always_inline int choose_way(void *ctx, struct work *w, const struct lb_frontend *fe,
+				      int is_internal)
 {
 	__u32 origin = w->origin, class_;
 	int is_local;
@@ -178,7 +182,9 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 		w->needs_middle = !is_local || is_masqueraded(fe, is_internal, origin);
 		if (!w->needs_middle)
 			return 0;
-		return snat_source_of(w, w->fib.ifindex, &w->snat_source) ? DROP_REASON_NO_SNAT_SOURCE : 0;
+		return snat_source_of(w, w->fib.ifindex, &w->snat_source) ?
+			   DROP_REASON_NO_SNAT_SOURCE :
+			   0;
 	}
 	w->flow.flags |= CT_F_PAST_STACK | CT_F_RESTORE_INGRESS;
 	if (rc == BPF_FIB_LKUP_RET_SUCCESS)
@@ -206,7 +212,8 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		return NEW_FLOW_NOT_OURS;
 	}
 	w->service_id = fe->service_id;
-	is_mid_stream = t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+	is_mid_stream =
+	    t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 	is_internal = is_internal_client(w, origin);
 	if (is_mid_stream) {
 		if (xdp)
@@ -216,7 +223,8 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		/* Maglev leads to the same backend as long as the list is the same. With SNAT the
 		 * port would differ: better a reset than a hanging client.
 		 */
-		if (!(fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV)))
+		if (!(fe->flags &
+		      (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV)))
 			return NEW_FLOW_REFUSE;
 	}
 	if (!is_client_allowed(fe, &t->src, origin == ORIGIN_NODE)) {
@@ -263,9 +271,9 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		return NEW_FLOW_LEAVE;
 	err = reserve_reply(w);
 	if (err) {
-		w->reason = err == -2 ? DROP_REASON_FLOW_TABLE_FULL :
-			  w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
-							    DROP_REASON_TUPLE_TAKEN;
+		w->reason = err == -2                       ? DROP_REASON_FLOW_TABLE_FULL :
+			    w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
+							      DROP_REASON_TUPLE_TAKEN;
 		return NEW_FLOW_DROP;
 	}
 	if (w->needs_middle) {

@@ -29,7 +29,8 @@ static __always_inline struct ct_flow *lookup_flow(const struct ct_tuple *t)
 	return f ? f : lookup_half_open(t);
 }
 
-static __always_inline long insert_flow(const struct ct_tuple *t, const struct ct_flow *f, __u64 flags)
+static __always_inline long insert_flow(const struct ct_tuple *t, const struct ct_flow *f,
+					__u64 flags)
 {
 	if (t->proto != IPPROTO_TCP_)
 		return bpf_map_update_elem(&ct_any, t, f, flags);
@@ -48,12 +49,14 @@ static __always_inline void delete_flow(const struct ct_tuple *t)
 
 static __always_inline int is_same_tuple(const struct ct_tuple *a, const struct ct_tuple *b)
 {
-	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) && a->sport == b->sport &&
-	       a->dport == b->dport && a->proto == b->proto && a->dir == b->dir;
+	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) &&
+	       a->sport == b->sport && a->dport == b->dport && a->proto == b->proto &&
+	       a->dir == b->dir;
 }
 
 /* Both directions; w->reply is overwritten with the peer's key. */
-static __always_inline void delete_pair(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+static __always_inline void delete_pair(struct work *w, const struct ct_tuple *t,
+					const struct ct_flow *f)
 {
 	struct ct_flow *peer;
 
@@ -79,8 +82,8 @@ static __always_inline int is_expired(const struct ct_tuple *t, const struct ct_
 
 static __always_inline int is_closing(const struct ct_flow *f)
 {
-	return (f->flags & CT_F_RST) ||
-	       (f->flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) == (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
+	return (f->flags & CT_F_RST) || (f->flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) ==
+					    (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
 }
 
 /* May w->reply be given to w->pkt.tuple although there is an entry? Yes when that entry is this
@@ -151,7 +154,8 @@ static __always_inline int create_pair(struct work *w)
 /* Moves a half-open pair into ct_flows. t, f: the original direction. Returns 0, or -1 when the
  * table is full.
  */
-static __always_inline int promote(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+static __always_inline int promote(struct work *w, const struct ct_tuple *t,
+				   const struct ct_flow *f)
 {
 	struct ct_flow *reply;
 
@@ -184,7 +188,8 @@ static __always_inline int promote(struct work *w, const struct ct_tuple *t, con
 /* FIN and RST are seen on one direction but concern both entries. A RST may be forged: it counts
  * until either side goes on as if nothing had happened.
  */
-static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8 tcp_flags, __u8 dir)
+static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8 tcp_flags,
+					 __u8 dir)
 {
 	__u32 set = 0, clear = 0;
 	struct ct_flow *peer;
@@ -207,7 +212,8 @@ static __always_inline void mark_closing(struct work *w, struct ct_flow *f, __u8
 /* An LRU may drop one half of a pair. Once a second the other half is looked at (which also keeps
  * it young) and made again if it is gone.
  */
-static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t,
+				      const struct ct_flow *f)
 {
 	struct ct_flow *peer;
 

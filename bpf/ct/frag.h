@@ -18,9 +18,9 @@ static __always_inline void remember_fragment(const struct pkt *p)
 {
 	struct frag_key key;
 	struct frag_ports ports = {
-		.created_ns = bpf_ktime_get_ns(),
-		.sport = p->tuple.sport,
-		.dport = p->tuple.dport,
+	    .created_ns = bpf_ktime_get_ns(),
+	    .sport = p->tuple.sport,
+	    .dport = p->tuple.dport,
 	};
 
 	if (setting(SETTING_READ_ONLY))

@@ -6,8 +6,8 @@
 #pragma once
 #include "../lb/select.h"
 
-#define SOCK_ALLOW 1
-#define SOCK_DENY  0
+#define SOCK_ALLOW    1
+#define SOCK_DENY     0
 #define ECONNREFUSED_ 111
 
 struct sock_dst {
@@ -24,8 +24,8 @@ static __always_inline int is_our_socket(struct bpf_sock_addr *ctx)
 	return bpf_get_netns_cookie(ctx) == settings.host_netns_cookie;
 }
 
-static __always_inline void sock_key(struct sock_reverse_key *key, __u64 cookie, const struct lb_addr *addr,
-				     __be16 port, __u8 proto, __u8 kind)
+static __always_inline void sock_key(struct sock_reverse_key *key, __u64 cookie,
+				     const struct lb_addr *addr, __be16 port, __u8 proto, __u8 kind)
 {
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cookie = cookie;
@@ -35,16 +35,16 @@ static __always_inline void sock_key(struct sock_reverse_key *key, __u64 cookie,
 	key->kind = kind;
 }
 
-static __always_inline void remember_socket(__u64 cookie, const struct sock_dst *dst, const struct choice *c,
-					    __u32 service_id)
+static __always_inline void remember_socket(__u64 cookie, const struct sock_dst *dst,
+					    const struct choice *c, __u32 service_id)
 {
 	struct sock_reverse_key key;
 	struct sock_reverse value = {
-		.addr = dst->addr,
-		.port = dst->port,
-		.service_id = service_id,
-		.backend_id = c->backend_id,
-		.backend_generation = c->backend_generation,
+	    .addr = dst->addr,
+	    .port = dst->port,
+	    .service_id = service_id,
+	    .backend_id = c->backend_id,
+	    .backend_generation = c->backend_generation,
 	};
 
 	if (setting(SETTING_READ_ONLY))
@@ -112,7 +112,8 @@ static __always_inline int xlate_socket(struct bpf_sock_addr *ctx, struct sock_d
 		}
 		if (err == SELECT_REFUSE)
 			goto refused;
-		/* Local policy means silence, and a connect cannot be silent: the packet path drops. */
+		/* Local policy means silence, and a connect cannot be silent: the packet path
+		 * drops. */
 		if (err)
 			return SOCK_ALLOW;
 		remember_socket(cookie, dst, &c, fe->service_id);
@@ -137,7 +138,8 @@ refused:
 }
 
 /* The source of a received datagram, or the peer of a connected socket: backend -> frontend. */
-static __always_inline void restore_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst, int *changed)
+static __always_inline void restore_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst,
+					   int *changed)
 {
 	struct sock_reverse_key key;
 	struct sock_reverse *known;

@@ -27,10 +27,12 @@ static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt
 }
 
 /* Sends the packet's refusal to where it came from. */
-static __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu, __u32 origin_service)
+static __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu,
+				 __u32 origin_service)
 {
 	__u32 service_id = origin_service & 0xffffff, origin = origin_service >> 24;
-	int reason = build_refusal(skb, w, what_mtu ? REFUSE_TOO_BIG : REFUSE_UNREACHABLE, what_mtu);
+	int reason =
+	    build_refusal(skb, w, what_mtu ? REFUSE_TOO_BIG : REFUSE_UNREACHABLE, what_mtu);
 	struct stats_service *s;
 
 	if (reason)
@@ -44,13 +46,15 @@ static __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 wh
 	return bpf_redirect(skb->ifindex, origin == ORIGIN_NODE ? BPF_F_INGRESS : 0);
 }
 
-static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum origin origin, __u32 service_id)
+static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum origin origin,
+				  __u32 service_id)
 {
 	return refuse_skb(skb, w, 0, (__u32)origin << 24 | service_id);
 }
 
 /* Past the stack: translated wholly and out, towards the flow's next hop. */
-static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
+static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct_flow *f,
+				__u32 path)
 {
 	struct ct_next_hop *nh = &f->next_hop;
 	__u32 ifindex = nh->ifindex, mtu = nh->mtu;
@@ -81,8 +85,8 @@ static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(path, w->pkt.l3_len);
-	/* The kernel resolves the neighbour and queues the packet meanwhile. Also once a second when
-	 * it is known: an entry that only BPF reads would go stale and never be probed again.
+	/* The kernel resolves the neighbour and queues the packet meanwhile. Also once a second
+	 * when it is known: an entry that only BPF reads would go stale and never be probed again.
 	 */
 	if (!is_cached)
 		return bpf_redirect_neigh(ifindex, NULL, 0, 0);
@@ -191,13 +195,15 @@ static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u
 
 static __always_inline int is_hairpin_address(const struct lb_addr *addr)
 {
-	return is_setting_addr(addr, &settings.hairpin4) || is_setting_addr(addr, &settings.hairpin6);
+	return is_setting_addr(addr, &settings.hairpin4) ||
+	       is_setting_addr(addr, &settings.hairpin6);
 }
 
 /* A packet that may begin or continue the original direction, or be a reply that is restored where
  * it arrives. Everything that concerns nobody costs one failed lookup of each kind.
  */
-static __always_inline int handle_client_side(struct __sk_buff *skb, struct work *w, enum origin origin)
+static __always_inline int handle_client_side(struct __sk_buff *skb, struct work *w,
+					      enum origin origin)
 {
 	struct ct_tuple *t = &w->pkt.tuple;
 	struct lb_address *address;
@@ -251,7 +257,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			address_flags = address ? address->flags : 0;
 		}
 	}
-	if (!address_flags || (origin != ORIGIN_NODE && (address_flags & ADDRESS_F_LOOPBACK)) || !w->pkt.has_l4)
+	if (!address_flags || (origin != ORIGIN_NODE && (address_flags & ADDRESS_F_LOOPBACK)) ||
+	    !w->pkt.has_l4)
 		return TC_NEXT;
 	return begin_flow(skb, w, address_flags, origin);
 }
@@ -352,7 +359,8 @@ static __noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_
 }
 
 /* Parses; on anything but a packet with ports *verdict is final. */
-static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, int is_egress, int *verdict)
+static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, int is_egress,
+					  int *verdict)
 {
 	int parsed = parse_skb(skb, &w->pkt);
 

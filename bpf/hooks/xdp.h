@@ -17,7 +17,8 @@ static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, 
 			return 0;
 		store_next_hop(nh, &w->fib);
 	}
-	return w->pkt.l3_len <= nh->mtu && w->pkt.ttl > 1 && can_transmit(xdp->ingress_ifindex, nh->ifindex);
+	return w->pkt.l3_len <= nh->mtu && w->pkt.ttl > 1 &&
+	       can_transmit(xdp->ingress_ifindex, nh->ifindex);
 }
 
 static __noinline int transmit(struct xdp_md *xdp, struct work *w, struct ct_flow *f, __u32 path)
@@ -59,8 +60,8 @@ int xdp_uplink(struct xdp_md *xdp)
 	struct ct_flow *f = NULL;
 	struct ct_tuple *t;
 
-	if (!w || parse_frame(&w->pkt, data, data_end, data_end - data) != PARSE_OK || !w->pkt.plain ||
-	    w->pkt.tuple.proto == IPPROTO_SCTP_)
+	if (!w || parse_frame(&w->pkt, data, data_end, data_end - data) != PARSE_OK ||
+	    !w->pkt.plain || w->pkt.tuple.proto == IPPROTO_SCTP_)
 		return XDP_PASS;
 	t = &w->pkt.tuple;
 	t->dir = CT_ORIGINAL;

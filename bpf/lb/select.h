@@ -25,7 +25,7 @@ struct choice {
 static __always_inline struct lb_frontend *lookup_frontend(const struct lb_addr *addr, __be16 port,
 							   __u8 proto, __u32 address_flags)
 {
-	struct lb_frontend_key key = { .port = port, .proto = proto, .kind = FRONTEND_KIND_EXACT };
+	struct lb_frontend_key key = {.port = port, .proto = proto, .kind = FRONTEND_KIND_EXACT};
 	struct lb_frontend *fe;
 
 	key.addr = *addr;
@@ -39,15 +39,15 @@ static __always_inline struct lb_frontend *lookup_frontend(const struct lb_addr 
 
 static __always_inline int in_range_set(__u32 set, const struct lb_addr *addr)
 {
-	struct lb_src_range_key key = { .prefixlen = 32 + 128, .range_set_id = set };
+	struct lb_src_range_key key = {.prefixlen = 32 + 128, .range_set_id = set};
 
 	key.addr = *addr;
 	return !!bpf_map_lookup_elem(&lb_src_ranges, &key);
 }
 
 /* May this client use the frontend at all? Fails closed: a missing set denies. */
-static __always_inline int is_client_allowed(const struct lb_frontend *fe, const struct lb_addr *client,
-					     int is_node)
+static __always_inline int is_client_allowed(const struct lb_frontend *fe,
+					     const struct lb_addr *client, int is_node)
 {
 	if (!(fe->flags & FRONTEND_F_SOURCE_RANGES))
 		return 1;
@@ -87,11 +87,13 @@ static __always_inline int choose(struct choice *c, __u32 id, const struct lb_ba
  * client: all zero for this node itself. hash: same for every hook that sees the same packet.
  */
 static __always_inline int select_backend(const struct lb_frontend *fe, int is_internal,
-					  const struct lb_addr *client, __u32 hash, struct choice *c)
+					  const struct lb_addr *client, __u32 hash,
+					  struct choice *c)
 {
 	__u64 run = *(volatile __u64 *)(is_internal ? &fe->internal : &fe->external);
 	__u32 flags = fe->flags, mask = is_internal ? fe->internal_mask : fe->external_mask;
-	int is_maglev = flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
+	int is_maglev =
+	    flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
 	struct lb_affinity_key akey = {};
 	struct lb_affinity *aff = NULL;
 	struct lb_backend *b;
@@ -124,20 +126,21 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 	if (!id)
 		return SELECT_STALE;
 	b = lookup_backend(*(volatile __u32 *)id);
-	if (!b || b->service_id != fe->service_id || !(*(volatile __u32 *)&b->state & BACKEND_F_ALIVE))
+	if (!b || b->service_id != fe->service_id ||
+	    !(*(volatile __u32 *)&b->state & BACKEND_F_ALIVE))
 		return SELECT_STALE;
 	return choose(c, *id, b);
 }
 
 /* Once the choice has become a flow: the client's next connections go the same way. */
-static __always_inline void remember_affinity(const struct lb_frontend *fe, const struct lb_addr *client,
-					      const struct choice *c)
+static __always_inline void remember_affinity(const struct lb_frontend *fe,
+					      const struct lb_addr *client, const struct choice *c)
 {
-	struct lb_affinity_key key = { .client = *client, .service_id = fe->service_id };
+	struct lb_affinity_key key = {.client = *client, .service_id = fe->service_id};
 	struct lb_affinity value = {
-		.last_used_ns = bpf_ktime_get_ns(),
-		.backend_id = c->backend_id,
-		.backend_generation = c->backend_generation,
+	    .last_used_ns = bpf_ktime_get_ns(),
+	    .backend_id = c->backend_id,
+	    .backend_generation = c->backend_generation,
 	};
 
 	if (!(fe->flags & FRONTEND_F_AFFINITY) || c->affinity_hit || setting(SETTING_READ_ONLY))

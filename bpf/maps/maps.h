@@ -61,7 +61,8 @@ struct {
 	__type(value, struct lb_affinity);
 } lb_affinity SEC(".maps");
 
-/* Source ranges by set; a change writes a fresh set, then flips the frontend's id. Writer: agent. */
+/* Source ranges by set; a change writes a fresh set, then flips the frontend's id. Writer: agent.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 65536);
@@ -96,7 +97,8 @@ struct {
 	__type(value, __u32);
 } xdp_devices SEC(".maps");
 
-/* Established TCP flows, both directions. Never evicted by the kernel. Writer: data path, sweeper. */
+/* Established TCP flows, both directions. Never evicted by the kernel. Writer: data path, sweeper.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_FLOWS);

@@ -6,9 +6,9 @@
 
 /* Set by user space before load; the verifier removes the branches that it rules out. */
 const volatile struct lb_settings settings = {
-	.snat_port_min = 10000,
-	.snat_port_max = 29999,
-	.refusals_per_s = 1000,
+    .snat_port_min = 10000,
+    .snat_port_max = 29999,
+    .refusals_per_s = 1000,
 };
 
 #define setting(flag) (settings.flags & (flag))
@@ -22,8 +22,9 @@ static __always_inline void setting_addr(struct lb_addr *to, const volatile stru
 	to->w[3] = from->w[3];
 }
 
-static __always_inline int is_setting_addr(const struct lb_addr *addr, const volatile struct lb_addr *setting)
+static __always_inline int is_setting_addr(const struct lb_addr *addr,
+					   const volatile struct lb_addr *setting)
 {
-	return addr->w[0] == setting->w[0] && addr->w[1] == setting->w[1] && addr->w[2] == setting->w[2] &&
-	       addr->w[3] == setting->w[3];
+	return addr->w[0] == setting->w[0] && addr->w[1] == setting->w[1] &&
+	       addr->w[2] == setting->w[2] && addr->w[3] == setting->w[3];
 }

@@ -15,7 +15,7 @@ static __always_inline int answer_echo(struct __sk_buff *skb, struct work *w)
 {
 	struct pkt *p = &w->pkt;
 	struct ct_tuple *t = &p->tuple;
-	struct addr_pair now = { .src = t->dst, .dst = t->src };
+	struct addr_pair now = {.src = t->dst, .dst = t->src};
 	struct lb_address *address;
 	__be16 was_type, now_type;
 
@@ -32,7 +32,7 @@ static __always_inline int answer_echo(struct __sk_buff *skb, struct work *w)
 	    bpf_skb_store_bytes(skb, p->l4_off, &now_type, sizeof(now_type), 0))
 		return -1;
 	if (p->is_v4) {
-		__be32 now4[2] = { now.src.w[3], now.dst.w[3] };
+		__be32 now4[2] = {now.src.w[3], now.dst.w[3]};
 
 		if (bpf_skb_store_bytes(skb, p->l3_off + IP4_SADDR_OFF, now4, sizeof(now4), 0))
 			return -1;

@@ -32,8 +32,8 @@ static __always_inline int is_icmp_error(const struct pkt *p, __u8 type)
 /* Reads the quoted packet. On 0 p->tuple is the *mirror* of the quote (proto included), while the
  * outer addresses go to outer.
  */
-static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *w, struct icmp_error *e,
-					    struct addr_pair *outer)
+static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *w,
+					    struct icmp_error *e, struct addr_pair *outer)
 {
 	struct pkt *p = &w->pkt;
 	struct ct_tuple *t = &p->tuple;
@@ -79,8 +79,10 @@ static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *
 	e->inner_dst = t->src;
 	csum_at = t->proto == IPPROTO_TCP_ ? TCP_CSUM_OFF : UDP_CSUM_OFF;
 	e->inner_csum_off = e->inner_l4_off + csum_at;
-	/* An SCTP CRC can't be updated without the whole packet, and nobody checks it in a quote. */
-	e->has_inner_csum = t->proto != IPPROTO_SCTP_ && e->inner_csum_off + 2 <= p->l3_off + p->l3_len;
+	/* An SCTP CRC can't be updated without the whole packet, and nobody checks it in a quote.
+	 */
+	e->has_inner_csum =
+	    t->proto != IPPROTO_SCTP_ && e->inner_csum_off + 2 <= p->l3_off + p->l3_len;
 	return 0;
 }
 
@@ -92,7 +94,8 @@ static __always_inline void write_pair(struct addr_pair *pair, const struct lb_a
 }
 
 /* Changes 16 bits under the ICMP checksum, at most one field per call. */
-static __always_inline int replace_u16(struct __sk_buff *skb, __u32 csum_off, __u32 off, __u16 was, __u16 now)
+static __always_inline int replace_u16(struct __sk_buff *skb, __u32 csum_off, __u32 off, __u16 was,
+				       __u16 now)
 {
 	if (was == now)
 		return 0;
@@ -106,13 +109,15 @@ static __always_inline int replace_addrs(struct __sk_buff *skb, const struct pkt
 					 struct addr_pair *was, struct addr_pair *now, __u32 *diff)
 {
 	if (p->is_v4) {
-		__be32 was4[2] = { was->src.w[3], was->dst.w[3] };
-		__be32 now4[2] = { now->src.w[3], now->dst.w[3] };
+		__be32 was4[2] = {was->src.w[3], was->dst.w[3]};
+		__be32 now4[2] = {now->src.w[3], now->dst.w[3]};
 
 		*diff = bpf_csum_diff(was4, sizeof(was4), now4, sizeof(now4), 0);
 		if (bpf_l3_csum_replace(skb, l3_off + IP4_CSUM_OFF, 0, *diff, 0))
 			return -1;
-		return bpf_skb_store_bytes(skb, l3_off + IP4_SADDR_OFF, now4, sizeof(now4), 0) ? -1 : 0;
+		return bpf_skb_store_bytes(skb, l3_off + IP4_SADDR_OFF, now4, sizeof(now4), 0) ?
+			   -1 :
+			   0;
 	}
 	*diff = bpf_csum_diff((__be32 *)was, sizeof(*was), (__be32 *)now, sizeof(*now), 0);
 	return bpf_skb_store_bytes(skb, l3_off + IP6_SADDR_OFF, now, sizeof(*now), 0) ? -1 : 0;
@@ -121,8 +126,9 @@ static __always_inline int replace_addrs(struct __sk_buff *skb, const struct pkt
 /* w->reply: the flow's peer tuple, which the quote becomes. The ICMP message's own sum does not
  * change in the end, so skb->csum needs no care.
  */
-static __always_inline int xlate_icmp_error(struct __sk_buff *skb, struct work *w, const struct icmp_error *e,
-					    struct addr_pair *outer, struct addr_pair *new_outer)
+static __always_inline int xlate_icmp_error(struct __sk_buff *skb, struct work *w,
+					    const struct icmp_error *e, struct addr_pair *outer,
+					    struct addr_pair *new_outer)
 {
 	struct ct_tuple *t = &w->pkt.tuple, *peer = &w->reply;
 	__u32 icmp_csum_off = e->icmp_off + 2, addr_diff, outer_diff, diff;
@@ -148,7 +154,8 @@ static __always_inline int xlate_icmp_error(struct __sk_buff *skb, struct work *
 		if (bpf_skb_load_bytes(skb, e->inner_csum_off, &csum, 2))
 			return -1;
 		if (csum || t->proto == IPPROTO_TCP_) {
-			if (replace_u16(skb, icmp_csum_off, e->inner_csum_off, csum, csum_update(csum, diff)))
+			if (replace_u16(skb, icmp_csum_off, e->inner_csum_off, csum,
+					csum_update(csum, diff)))
 				return -1;
 		}
 	}

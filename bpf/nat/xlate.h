@@ -18,7 +18,8 @@ struct addr_pair {
 };
 
 /* SCTP sums no addresses. A CRC of 0 is left to offload and stays; the packet must be whole. */
-static __always_inline int xlate_sctp_skb(struct __sk_buff *skb, struct pkt *p, __u32 was_ports, __u32 ports)
+static __always_inline int xlate_sctp_skb(struct __sk_buff *skb, struct pkt *p, __u32 was_ports,
+					  __u32 ports)
 {
 	__u32 len = p->l3_len - (p->l4_off - p->l3_off), crc;
 
@@ -28,30 +29,34 @@ static __always_inline int xlate_sctp_skb(struct __sk_buff *skb, struct pkt *p, 
 		return -1;
 	if (crc) {
 		crc ^= crc32c_change(was_ports ^ ports, len);
-		if (bpf_skb_store_bytes(skb, p->l4_off + SCTP_CRC_OFF, &crc, sizeof(crc), BPF_F_RECOMPUTE_CSUM))
+		if (bpf_skb_store_bytes(skb, p->l4_off + SCTP_CRC_OFF, &crc, sizeof(crc),
+					BPF_F_RECOMPUTE_CSUM))
 			return -1;
 	}
-	return bpf_skb_store_bytes(skb, p->l4_off, &ports, sizeof(ports), BPF_F_RECOMPUTE_CSUM) ? -1 : 0;
+	return bpf_skb_store_bytes(skb, p->l4_off, &ports, sizeof(ports), BPF_F_RECOMPUTE_CSUM) ?
+		   -1 :
+		   0;
 }
 
 /* tc: only helpers know whether the L4 checksum is final, left to offload (then it holds the
  * pseudo-header alone) or summed by the device.
  */
-static __always_inline int xlate_skb(struct __sk_buff *skb, struct pkt *p, const struct ct_tuple *peer)
+static __always_inline int xlate_skb(struct __sk_buff *skb, struct pkt *p,
+				     const struct ct_tuple *peer)
 {
 	__u32 csum_off = p->l4_off + (p->tuple.proto == IPPROTO_TCP_ ? TCP_CSUM_OFF : UDP_CSUM_OFF);
 	/* A UDP checksum of 0 means none, and stays. */
 	__u64 mangled = p->tuple.proto == IPPROTO_UDP_ ? BPF_F_MARK_MANGLED_0 : 0;
-	struct addr_pair now = { .src = peer->dst, .dst = peer->src };
+	struct addr_pair now = {.src = peer->dst, .dst = peer->src};
 	struct {
 		__be16 sport;
 		__be16 dport;
-	} was_ports = { p->tuple.sport, p->tuple.dport }, ports = { peer->dport, peer->sport };
+	} was_ports = {p->tuple.sport, p->tuple.dport}, ports = {peer->dport, peer->sport};
 	__s64 diff;
 
 	if (p->is_v4) {
-		__be32 was4[2] = { p->tuple.src.w[3], p->tuple.dst.w[3] };
-		__be32 now4[2] = { now.src.w[3], now.dst.w[3] };
+		__be32 was4[2] = {p->tuple.src.w[3], p->tuple.dst.w[3]};
+		__be32 now4[2] = {now.src.w[3], now.dst.w[3]};
 
 		diff = bpf_csum_diff(was4, sizeof(was4), now4, sizeof(now4), 0);
 		if (bpf_l3_csum_replace(skb, p->l3_off + IP4_CSUM_OFF, 0, diff, 0))
@@ -84,15 +89,15 @@ static __always_inline int xlate_skb(struct __sk_buff *skb, struct pkt *p, const
 static __always_inline int xlate_xdp(struct xdp_md *xdp, struct pkt *p, const struct ct_tuple *peer)
 {
 	void *data = (void *)(long)xdp->data, *data_end = (void *)(long)xdp->data_end;
-	struct addr_pair now = { .src = peer->dst, .dst = peer->src };
+	struct addr_pair now = {.src = peer->dst, .dst = peer->src};
 	__be16 *ports;
 	__u16 *csum;
 	__s64 diff;
 
 	if (p->is_v4) {
 		struct iphdr *ip = data + ETH_HLEN;
-		__be32 was4[2] = { p->tuple.src.w[3], p->tuple.dst.w[3] };
-		__be32 now4[2] = { now.src.w[3], now.dst.w[3] };
+		__be32 was4[2] = {p->tuple.src.w[3], p->tuple.dst.w[3]};
+		__be32 now4[2] = {now.src.w[3], now.dst.w[3]};
 
 		if ((void *)(ip + 1) > data_end)
 			return -1;

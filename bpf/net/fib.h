@@ -8,8 +8,8 @@
  * On SUCCESS and NO_NEIGH w->fib.ifindex is the way out and w->fib.mtu_result its MTU, 0 when
  * the kernel did not tell.
  */
-static __always_inline long lookup_route(void *ctx, struct work *w, __u32 ifindex, const struct lb_addr *src,
-					 const struct lb_addr *dst)
+static __always_inline long lookup_route(void *ctx, struct work *w, __u32 ifindex,
+					 const struct lb_addr *src, const struct lb_addr *dst)
 {
 	struct bpf_fib_lookup *fib = &w->fib;
 	long rc;

@@ -72,7 +72,7 @@ static __always_inline int is_csum_partial(struct __sk_buff *skb, __u32 off)
 
 static __always_inline __u32 pseudo_sum(const struct pkt *p, __u8 proto, __u32 len)
 {
-	__be32 tail[2] = { bpf_htonl(len), bpf_htonl(proto) };
+	__be32 tail[2] = {bpf_htonl(len), bpf_htonl(proto)};
 	__u32 sum;
 
 	/* The v4-mapped prefix of both addresses would add 2 * 0xffff, which is 0. */
@@ -175,14 +175,16 @@ static __always_inline int quote_sum(struct __sk_buff *skb, struct work *w, __u3
 	return 0;
 }
 
-static __always_inline int build_icmp4(struct __sk_buff *skb, struct work *w, enum refusal what, __u32 mtu)
+static __always_inline int build_icmp4(struct __sk_buff *skb, struct work *w, enum refusal what,
+				       __u32 mtu)
 {
 	struct pkt *p = &w->pkt;
 	struct out4 *out = (void *)w->out;
 	__u32 quote = p->l3_len < QUOTE_MAX ? p->l3_len : QUOTE_MAX;
 	__u32 sum;
 
-	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) || quote_sum(skb, w, quote, &sum))
+	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) ||
+	    quote_sum(skb, w, quote, &sum))
 		return -1;
 	if (bpf_skb_change_tail(skb, ETH_HLEN + quote, 0) ||
 	    bpf_skb_adjust_room(skb, sizeof(*out) - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
@@ -199,14 +201,16 @@ static __always_inline int build_icmp4(struct __sk_buff *skb, struct work *w, en
 	return bpf_skb_store_bytes(skb, 0, out, sizeof(*out), 0);
 }
 
-static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, enum refusal what, __u32 mtu)
+static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, enum refusal what,
+				       __u32 mtu)
 {
 	struct pkt *p = &w->pkt;
 	struct out6 *out = (void *)w->out;
 	__u32 quote = p->l3_len < QUOTE_MAX ? p->l3_len : QUOTE_MAX;
 	__u32 sum;
 
-	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) || quote_sum(skb, w, quote, &sum))
+	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) ||
+	    quote_sum(skb, w, quote, &sum))
 		return -1;
 	if (bpf_skb_change_tail(skb, ETH_HLEN + quote, 0) ||
 	    bpf_skb_adjust_room(skb, sizeof(*out) - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
@@ -219,12 +223,14 @@ static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, en
 	fill_ip6(&out->ip, p, IPPROTO_ICMPV6_, sizeof(out->icmp) + quote);
 	sum += pseudo_sum(p, IPPROTO_ICMPV6_, sizeof(out->icmp) + quote);
 	struct icmp_msg msg = out->icmp;
-	out->icmp.csum = ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&msg, sizeof(msg), csum_fold(sum)));
+	out->icmp.csum =
+	    ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&msg, sizeof(msg), csum_fold(sum)));
 	return bpf_skb_store_bytes(skb, 0, out, sizeof(*out), 0);
 }
 
 /* Turns the packet into its refusal. Returns 0, or the drop reason. */
-static __always_inline int build_refusal(struct __sk_buff *skb, struct work *w, enum refusal what, __u32 mtu)
+static __always_inline int build_refusal(struct __sk_buff *skb, struct work *w, enum refusal what,
+					 __u32 mtu)
 {
 	struct pkt *p = &w->pkt;
 	int err;

@@ -16,9 +16,9 @@ static __always_inline struct stats_service *stats_of(__u32 service_id)
 }
 
 /* Shards are shared by CPUs eight apart, hence the atomic adds. */
-#define count(field, n)                                     \
-	do {                                                \
-		if (!setting(SETTING_READ_ONLY))            \
+#define count(field, n)                                      \
+	do {                                                 \
+		if (!setting(SETTING_READ_ONLY))             \
 			__sync_fetch_and_add(&(field), (n)); \
 	} while (0)
 

@@ -3,7 +3,8 @@
 #pragma once
 #include "event.h"
 
-static __always_inline int drop_skb(struct __sk_buff *skb, struct work *w, __u32 reason, __u32 service_id)
+static __always_inline int drop_skb(struct __sk_buff *skb, struct work *w, __u32 reason,
+				    __u32 service_id)
 {
 	struct stats_service *s;
 

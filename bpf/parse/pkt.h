@@ -36,7 +36,7 @@ struct pkt {
 	__u8 more_frags; /* the first of several fragments */
 	__u8 dont_frag;
 	__u8 ttl;
-	__u8 plain; /* no IPv4 options, no extension headers, no fragment */
+	__u8 plain;      /* no IPv4 options, no extension headers, no fragment */
 	__u8 sctp_chunk; /* type of the first chunk */
 	__u8 pad[2];
 };
