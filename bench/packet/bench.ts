@@ -1,12 +1,14 @@
 /** Runs packet cases: interleaved rounds, each case beside its own baseline. */
 import { differences, rotated, type Spread, spread } from '../stats.js';
-import { addServices, idOf, type PacketCase, type WorldName } from './cases.js';
+import { addServices, idOf, type PacketCase } from './cases.js';
 import { BOUNCE, Driver, type DriverRun, type Template } from './driver.js';
 import { hookOf, placeOf, programOf } from './traffic.js';
 import { BenchWorld, type Counted } from './world.js';
 
 export interface PacketResult {
   id: string;
+  /** Which of the compared objects; 0 is the one under test. */
+  object: number;
   name: string;
   family: 4 | 6;
   protocol: 'tcp' | 'udp';
@@ -22,6 +24,7 @@ export interface PacketResult {
 /** A case, ready to run in its world. */
 interface Prepared {
   case: PacketCase;
+  object: number;
   world: BenchWorld;
   template: Template;
   slot: number;
@@ -29,8 +32,8 @@ interface Prepared {
 }
 
 export interface PacketBenchOptions {
-  /** The object under test. */
-  path: string;
+  /** Objects under test: each case runs with each of them in every round. */
+  objects: readonly string[];
   cases: readonly PacketCase[];
 }
 
@@ -39,7 +42,8 @@ const CHECKED = 64;
 
 export class PacketBench implements AsyncDisposable {
   readonly #driver: Driver;
-  readonly #worlds = new Map<WorldName, BenchWorld>();
+  /** By object and kind of state. */
+  readonly #worlds = new Map<string, BenchWorld>();
   readonly #slots = new Map<string, number>();
   readonly #prepared: Prepared[] = [];
 
@@ -50,7 +54,9 @@ export class PacketBench implements AsyncDisposable {
   static async open(o: PacketBenchOptions): Promise<PacketBench> {
     const bench = new PacketBench(await Driver.open());
     try {
-      for (const c of o.cases) await bench.#prepare(c, o.path);
+      for (const c of o.cases) {
+        for (const [object, path] of o.objects.entries()) await bench.#prepare(c, object, path);
+      }
     } catch (error) {
       bench.close();
       throw error;
@@ -102,6 +108,7 @@ export class PacketBench implements AsyncDisposable {
     }
     return [...samples].map(([p, { run, bounce }]) => ({
       id: idOf(p.case),
+      object: p.object,
       name: p.case.name,
       family: p.case.family,
       protocol: p.case.protocol,
@@ -113,20 +120,21 @@ export class PacketBench implements AsyncDisposable {
     }));
   }
 
-  async #prepare(c: PacketCase, path: string): Promise<void> {
-    let world = this.#worlds.get(c.world);
+  async #prepare(c: PacketCase, object: number, path: string): Promise<void> {
+    const state = `${object} ${c.world}`;
+    let world = this.#worlds.get(state);
     if (!world) {
       world = await BenchWorld.open(path);
-      this.#worlds.set(c.world, world);
+      this.#worlds.set(state, world);
       addServices(world, c.world);
     }
-    const key = `${c.world} ${c.stop.program}`;
+    const key = `${state} ${c.stop.program}`;
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       slot = this.#driver.install(hookOf(c.stop), programOf(world, c.stop));
       this.#slots.set(key, slot);
     }
-    const p = { case: c, world, template: c.prepare(world), slot, next: 0 };
+    const p = { case: c, object, world, template: c.prepare(world), slot, next: 0 };
     this.#prepared.push(p);
     // More new flows than the largest LRU holds: from here on every one evicts another.
     if (c.world === 'full') this.#run(p, slot, world.object.map('ct_any').info.maxEntries);

@@ -89,7 +89,13 @@ export function readFlow(frame: Bytes): Flow {
   const { src, dst, l4 } = offsets(family);
   const protocol = frame[family === 4 ? ETHERNET + 9 : ETHERNET + 6] === IP_PROTOCOL.tcp ? 'tcp' : 'udp';
   const text = (at: number) => (family === 4 ? frame.subarray(at, at + 4).join('.') : text6(view, at));
-  return { protocol, src: text(src), dst: text(dst), sport: view.getUint16(l4), dport: view.getUint16(l4 + 2) };
+  return {
+    protocol,
+    src: text(src),
+    dst: text(dst),
+    sport: view.getUint16(l4),
+    dport: view.getUint16(l4 + 2),
+  };
 }
 
 /** What the far end answers to what it got. */

@@ -72,7 +72,8 @@ const SERVER_SEQ = 5000;
 
 /** Sends what it takes to make a flow established, and returns its later packets. */
 export function establish(world: BenchWorld, route: Route, flow: Flow): Established {
-  const send = (stop: Stop, frame: Bytes) => sendOnce(programOf(world, stop), hookOf(stop), placeOf(stop), frame);
+  const send = (stop: Stop, frame: Bytes) =>
+    sendOnce(programOf(world, stop), hookOf(stop), placeOf(stop), frame);
   const first = { flags: 'S', seq: CLIENT_SEQ };
   const answer = answerTo(readFlow(send(route.forward, frameAt(route.forward, flow, first))));
   send(route.back, frameAt(route.back, answer, { flags: 'SA', seq: SERVER_SEQ, ack: CLIENT_SEQ + 1 }));
