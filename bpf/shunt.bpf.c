@@ -4,6 +4,7 @@
 #include "hooks/tc.h"
 #include "hooks/xdp.h"
 #include "hooks/sock.h"
+#include "hooks/twin.h"
 
 const volatile struct abi_anchors abi_anchors = {};
 

@@ -17,11 +17,29 @@ struct sock_dst {
 	__u8 pad;
 };
 
-static __always_inline int is_our_socket(struct bpf_sock_addr *ctx)
+/* Whose socket it is. Helpers tell, when they are asked; a twin (no ctx) brings its answers along.
+ */
+struct sock_owner {
+	struct bpf_sock_addr *ctx;
+	__u64 netns_cookie;
+	__u64 socket_cookie;
+};
+
+static __always_inline __u64 socket_cookie_of(const struct sock_owner *owner)
 {
-	if (setting(SETTING_SOCK_ALL))
-		return 1;
-	return bpf_get_netns_cookie(ctx) == settings.host_netns_cookie;
+	return owner->ctx ? bpf_get_socket_cookie(owner->ctx) : owner->socket_cookie;
+}
+
+static __always_inline int is_host_socket(const struct sock_owner *owner)
+{
+	__u64 netns = owner->ctx ? bpf_get_netns_cookie(owner->ctx) : owner->netns_cookie;
+
+	return netns == settings.host_netns_cookie;
+}
+
+static __always_inline int is_our_socket(const struct sock_owner *owner)
+{
+	return setting(SETTING_SOCK_ALL) || is_host_socket(owner);
 }
 
 static __always_inline void sock_key(struct sock_reverse_key *key, __u64 cookie,
@@ -78,8 +96,8 @@ static __always_inline int lookup_socket(__u64 cookie, const struct sock_dst *ds
 }
 
 /* Translates dst in place. Returns SOCK_ALLOW or SOCK_DENY; *changed tells whether dst did. */
-static __always_inline int xlate_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst, __u32 path,
-					int *changed)
+static __always_inline int xlate_socket(const struct sock_owner *owner, struct sock_dst *dst,
+					__u32 path, int *changed)
 {
 	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, &dst->addr);
 	struct lb_addr node = {};
@@ -93,15 +111,14 @@ static __always_inline int xlate_socket(struct bpf_sock_addr *ctx, struct sock_d
 	if (!address)
 		return SOCK_ALLOW;
 	/* Loopback frontends exist for this node's own namespace only. */
-	if ((address->flags & ADDRESS_F_LOOPBACK) &&
-	    bpf_get_netns_cookie(ctx) != settings.host_netns_cookie)
+	if ((address->flags & ADDRESS_F_LOOPBACK) && !is_host_socket(owner))
 		return SOCK_ALLOW;
 	fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
 	if (!fe)
 		goto none;
 	if (!is_client_allowed(fe, &node, 1))
 		return SOCK_ALLOW; /* the packet path drops it */
-	cookie = bpf_get_socket_cookie(ctx);
+	cookie = socket_cookie_of(owner);
 	if (dst->proto != IPPROTO_UDP_ || !lookup_socket(cookie, dst, fe->service_id, &c)) {
 		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
 		if (err == SELECT_STALE) {
@@ -133,19 +150,18 @@ none:
 		return SOCK_ALLOW;
 refused:
 	count_path(PATH_SOCK_REFUSED, 0);
-	bpf_set_retval(-ECONNREFUSED_);
 	return SOCK_DENY;
 }
 
 /* The source of a received datagram, or the peer of a connected socket: backend -> frontend. */
-static __always_inline void restore_socket(struct bpf_sock_addr *ctx, struct sock_dst *dst,
+static __always_inline void restore_socket(const struct sock_owner *owner, struct sock_dst *dst,
 					   int *changed)
 {
 	struct sock_reverse_key key;
 	struct sock_reverse *known;
 
 	*changed = 0;
-	sock_key(&key, bpf_get_socket_cookie(ctx), &dst->addr, dst->port, dst->proto, SOCK_REVERSE);
+	sock_key(&key, socket_cookie_of(owner), &dst->addr, dst->port, dst->proto, SOCK_REVERSE);
 	known = bpf_map_lookup_elem(&sock_reverse, &key);
 	if (!known)
 		return;
@@ -191,81 +207,92 @@ static __always_inline void write6(struct bpf_sock_addr *ctx, const struct sock_
 /* A connected UDP socket would keep a dead backend for ever, since no hook runs when it sends: by
  * default its packets are translated at egress instead.
  */
-static __always_inline int is_connect_ours(struct bpf_sock_addr *ctx)
+static __always_inline int is_connect_ours(const struct sock_owner *owner, __u8 proto)
 {
-	if (ctx->protocol != IPPROTO_TCP_ &&
-	    !(ctx->protocol == IPPROTO_UDP_ && setting(SETTING_SOCK_UDP_CONNECT)))
+	if (proto != IPPROTO_TCP_ && !(proto == IPPROTO_UDP_ && setting(SETTING_SOCK_UDP_CONNECT)))
 		return 0;
-	return is_our_socket(ctx);
+	return is_our_socket(owner);
+}
+
+static __always_inline int finish_socket(int ret)
+{
+	if (ret == SOCK_DENY)
+		bpf_set_retval(-ECONNREFUSED_);
+	return ret;
 }
 
 SEC("cgroup/connect4")
 int sk_connect4(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed, ret;
 
-	if (!is_connect_ours(ctx))
+	if (!is_connect_ours(&owner, ctx->protocol))
 		return SOCK_ALLOW;
 	read4(ctx, &dst);
-	ret = xlate_socket(ctx, &dst, PATH_SOCK_CONNECT, &changed);
+	ret = xlate_socket(&owner, &dst, PATH_SOCK_CONNECT, &changed);
 	if (changed)
 		write4(ctx, &dst);
-	return ret;
+	return finish_socket(ret);
 }
 
 SEC("cgroup/connect6")
 int sk_connect6(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed, ret;
 
-	if (!is_connect_ours(ctx))
+	if (!is_connect_ours(&owner, ctx->protocol))
 		return SOCK_ALLOW;
 	read6(ctx, &dst);
-	ret = xlate_socket(ctx, &dst, PATH_SOCK_CONNECT, &changed);
+	ret = xlate_socket(&owner, &dst, PATH_SOCK_CONNECT, &changed);
 	if (changed)
 		write6(ctx, &dst);
-	return ret;
+	return finish_socket(ret);
 }
 
 SEC("cgroup/sendmsg4")
 int sk_sendmsg4(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed, ret;
 
-	if (!is_our_socket(ctx))
+	if (!is_our_socket(&owner))
 		return SOCK_ALLOW;
 	read4(ctx, &dst);
-	ret = xlate_socket(ctx, &dst, PATH_SOCK_SENDMSG, &changed);
+	ret = xlate_socket(&owner, &dst, PATH_SOCK_SENDMSG, &changed);
 	if (changed)
 		write4(ctx, &dst);
-	return ret;
+	return finish_socket(ret);
 }
 
 SEC("cgroup/sendmsg6")
 int sk_sendmsg6(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed, ret;
 
-	if (!is_our_socket(ctx))
+	if (!is_our_socket(&owner))
 		return SOCK_ALLOW;
 	read6(ctx, &dst);
-	ret = xlate_socket(ctx, &dst, PATH_SOCK_SENDMSG, &changed);
+	ret = xlate_socket(&owner, &dst, PATH_SOCK_SENDMSG, &changed);
 	if (changed)
 		write6(ctx, &dst);
-	return ret;
+	return finish_socket(ret);
 }
 
 static __always_inline int restore4(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed;
 
 	read4(ctx, &dst);
-	restore_socket(ctx, &dst, &changed);
+	restore_socket(&owner, &dst, &changed);
 	if (changed)
 		write4(ctx, &dst);
 	return SOCK_ALLOW;
@@ -273,11 +300,12 @@ static __always_inline int restore4(struct bpf_sock_addr *ctx)
 
 static __always_inline int restore6(struct bpf_sock_addr *ctx)
 {
+	struct sock_owner owner = {.ctx = ctx};
 	struct sock_dst dst;
 	int changed;
 
 	read6(ctx, &dst);
-	restore_socket(ctx, &dst, &changed);
+	restore_socket(&owner, &dst, &changed);
 	if (changed)
 		write6(ctx, &dst);
 	return SOCK_ALLOW;
