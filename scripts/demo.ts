@@ -43,6 +43,7 @@ async function main(): Promise<number> {
   });
   let code = 1;
   try {
+    say(`Box ${box.id} is up after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     const whole = runDemo(box, pods);
     const ended = await Promise.race([whole, interruption]);
     if (typeof ended === 'string') {
