@@ -234,7 +234,7 @@ fi
 install_packages
 mount_bpffs
 install_npm_packages
-build bpf build/bpf/shunt.bpf.o 'building the BPF objects' build_bpf bpf
+build bpf build/bpf/shunt.bpf.o 'building the BPF objects' build_bpf bpf bench/bpf
 build native build/native/Release/shunt_native.node 'building the addon' build_native \
   native CMakeLists.txt binding.gyp package-lock.json
 if [ -e box/tools/CMakeLists.txt ]; then

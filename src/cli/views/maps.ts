@@ -1,7 +1,7 @@
 import type { MapName } from '../../abi/index.js';
 import { MapType } from '../../native/constants.js';
 import type { LiveState } from '../reader.js';
-import { by } from './order.js';
+import { sortedBy } from './order.js';
 
 export interface MapRow {
   name: string;
@@ -17,18 +17,15 @@ export interface MapRow {
 }
 
 export function mapRows(live: LiveState): MapRow[] {
-  return live.maps
-    .tables()
-    .map((table) => ({
-      name: table.name,
-      type: typeName(table.type),
-      entries: table.used ?? null,
-      maxEntries: table.maxEntries,
-      keyBytes: table.keyBytes,
-      valueBytes: table.valueBytes,
-      memoryBytes: live.memoryBytes(table.name),
-    }))
-    .sort(by((m) => m.name));
+  return sortedBy(live.maps.tables(), (table) => table.name).map((table) => ({
+    name: table.name,
+    type: typeName(table.type),
+    entries: table.used ?? null,
+    maxEntries: table.maxEntries,
+    keyBytes: table.keyBytes,
+    valueBytes: table.valueBytes,
+    memoryBytes: live.memoryBytes(table.name),
+  }));
 }
 
 function typeName(type: number): string {
@@ -43,11 +40,11 @@ export interface MapEntry {
 
 /** Decoded entries in the order of their keys: numbers by value, structs by their fields from the first on. */
 export function mapEntries(live: LiveState, name: MapName): MapEntry[] {
-  return [...live.maps.entries(name)]
-    .map(([key, value]) => ({ key: plain(key), value: plain(value) }))
-    .map((entry) => ({ entry, order: sortKey(entry.key) }))
-    .sort(by((sorted) => sorted.order))
-    .map((sorted) => sorted.entry);
+  const entries = Array.from(live.maps.entries(name), ([key, value]) => ({
+    key: plain(key),
+    value: plain(value),
+  }));
+  return sortedBy(entries, (entry) => sortKey(entry.key));
 }
 
 /** Decoded values as JSON has them: u64 as a number while exact, then as text; bytes as hex. */

@@ -1,6 +1,6 @@
 import type { AffinityView, BackendView, FlowView, FrontendView } from '../../datapath/index.js';
 import type { LiveState } from '../reader.js';
-import { addressKey, by, serviceName } from './order.js';
+import { addressKey, serviceName, sortedBy } from './order.js';
 
 // What the listing commands print as JSON and YAML: the reader's views, with names for people, unknown values as
 // null, and in an order that equal states share.
@@ -38,7 +38,7 @@ export type Scope = 'internal' | 'external';
 
 /** By namespace, name, port name and protocol, then as the reader sorts (type, family, port, address). */
 export function frontends(live: LiveState, namespace?: string): FrontendView[] {
-  return within(live.maps.frontends(), namespace).sort(by(...portKeys<FrontendView>()));
+  return sortedBy(within(live.maps.frontends(), namespace), ...portKeys<FrontendView>());
 }
 
 export function serviceRow(view: FrontendView): ServiceRow {
@@ -93,29 +93,28 @@ export function backends(live: LiveState, namespace?: string): BackendRow[] {
       used.set(id, scopes);
     }
   }
-  const order = by(
+  const sorted = sortedBy(
+    within([...live.maps.backends().values()], namespace),
     ...portKeys<BackendView>(),
     (b) => addressKey(b.ip),
     (b) => b.port,
     (b) => b.id,
   );
-  return within([...live.maps.backends().values()], namespace)
-    .sort(order)
-    .map((b) => ({
-      ...portName(b),
-      ip: b.ip,
-      port: b.port,
-      protocol: b.protocol,
-      nodeName: b.nodeName || null,
-      zone: b.zone || null,
-      ready: b.ready,
-      serving: b.serving,
-      terminating: b.terminating,
-      local: b.local,
-      usedFor: (['internal', 'external'] as const).filter((scope) => used.get(b.id)?.has(scope)),
-      newFlows: b.newFlows,
-      id: b.id,
-    }));
+  return sorted.map((b) => ({
+    ...portName(b),
+    ip: b.ip,
+    port: b.port,
+    protocol: b.protocol,
+    nodeName: b.nodeName || null,
+    zone: b.zone || null,
+    ready: b.ready,
+    serving: b.serving,
+    terminating: b.terminating,
+    local: b.local,
+    usedFor: (['internal', 'external'] as const).filter((scope) => used.get(b.id)?.has(scope)),
+    newFlows: b.newFlows,
+    id: b.id,
+  }));
 }
 
 export interface FlowRow extends PortName {
@@ -144,32 +143,30 @@ export function flows(live: LiveState, namespace?: string): FlowRow[] {
     const id = `${protocol} ${client.ip} ${client.port} ${frontend.ip} ${frontend.port}`;
     if (!found.has(id)) found.set(id, flow);
   }
-  return [...found.values()]
-    .sort(
-      by(
-        (f) => f.protocol,
-        (f) => addressKey(f.client.ip),
-        (f) => f.client.port,
-        (f) => addressKey(f.frontend.ip),
-        (f) => f.frontend.port,
-      ),
-    )
-    .map((f) => ({
-      ...portName(f),
-      protocol: f.protocol,
-      client: f.client,
-      frontend: f.frontend,
-      backend: { ip: f.backend.ip, port: f.backend.port },
-      snat: f.source.ip === f.client.ip && f.source.port === f.client.port ? null : f.source,
-      state: f.state,
-      way: wayOf(f.flags),
-      ageSeconds: f.ageSeconds,
-      idleSeconds: f.idleSeconds,
-      packets: f.packets,
-      bytes: f.bytes,
-      replyPackets: f.replyPackets,
-      replyBytes: f.replyBytes,
-    }));
+  const sorted = sortedBy(
+    found.values(),
+    (f) => f.protocol,
+    (f) => addressKey(f.client.ip),
+    (f) => f.client.port,
+    (f) => addressKey(f.frontend.ip),
+    (f) => f.frontend.port,
+  );
+  return sorted.map((f) => ({
+    ...portName(f),
+    protocol: f.protocol,
+    client: f.client,
+    frontend: f.frontend,
+    backend: { ip: f.backend.ip, port: f.backend.port },
+    snat: f.source.ip === f.client.ip && f.source.port === f.client.port ? null : f.source,
+    state: f.state,
+    way: wayOf(f.flags),
+    ageSeconds: f.ageSeconds,
+    idleSeconds: f.idleSeconds,
+    packets: f.packets,
+    bytes: f.bytes,
+    replyPackets: f.replyPackets,
+    replyBytes: f.replyBytes,
+  }));
 }
 
 function wayOf(flags: string[]): FlowRow['way'] {
@@ -189,22 +186,21 @@ export interface AffinityRow extends PortName {
 }
 
 export function affinities(live: LiveState, namespace?: string): AffinityRow[] {
-  const order = by(
-    (a: AffinityView) => a.namespace,
+  const sorted = sortedBy<AffinityView>(
+    within(live.maps.affinities(live.nowNs()), namespace),
+    (a) => a.namespace,
     serviceName,
     (a) => a.portName,
     (a) => a.serviceId,
     (a) => addressKey(a.client),
   );
-  return within(live.maps.affinities(live.nowNs()), namespace)
-    .sort(order)
-    .map((a) => ({
-      ...portName(a),
-      client: a.client || 'node',
-      backend: a.backend ? { ip: a.backend.ip, port: a.backend.port } : null,
-      idleSeconds: a.idleSeconds,
-      expiresInSeconds: Math.max(0, Math.round((a.timeoutSeconds - a.idleSeconds) * 1000) / 1000),
-    }));
+  return sorted.map((a) => ({
+    ...portName(a),
+    client: a.client || 'node',
+    backend: a.backend ? { ip: a.backend.ip, port: a.backend.port } : null,
+    idleSeconds: a.idleSeconds,
+    expiresInSeconds: Math.max(0, Math.round((a.timeoutSeconds - a.idleSeconds) * 1000) / 1000),
+  }));
 }
 
 function within<T extends { namespace: string }>(views: T[], namespace: string | undefined): T[] {

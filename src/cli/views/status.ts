@@ -1,5 +1,5 @@
 import type { LiveState, PinnedLink } from '../reader.js';
-import { by } from './order.js';
+import { sortedBy } from './order.js';
 
 export interface Status {
   pinPath: string;
@@ -35,22 +35,18 @@ export function viewStatus(live: LiveState): Status {
     pinPath: live.pinPath,
     layoutVersion: Number(config.layout_version),
     agent: { lastSeenSeconds, alive: lastSeenSeconds !== null && lastSeenSeconds <= ALIVE_WITHIN_S },
-    links: live.links().sort(
-      by(
-        (l) => l.device ?? '',
-        (l) => l.hook,
-      ),
+    links: sortedBy(
+      live.links(),
+      (link) => link.device ?? '',
+      (link) => link.hook,
     ),
     paths: Object.fromEntries(
       live.maps.paths().map(({ path, packets, bytes }) => [path, { packets, bytes }]),
     ),
     drops: Object.fromEntries(live.maps.drops().map(({ reason, packets }) => [reason, packets])),
-    tables: live.maps
-      .tables()
-      .flatMap(({ name, used, maxEntries }) =>
-        // The one entry of lb_config is always there: how full it is says nothing.
-        used === undefined || name === 'lb_config' ? [] : [{ name, entries: used, maxEntries }],
-      )
-      .sort(by((t) => t.name)),
+    tables: sortedBy(live.maps.tables(), (table) => table.name).flatMap(({ name, used, maxEntries }) =>
+      // The one entry of lb_config is always there: how full it is says nothing.
+      used === undefined || name === 'lb_config' ? [] : [{ name, entries: used, maxEntries }],
+    ),
   };
 }
