@@ -1,10 +1,14 @@
 import type { Source } from '../kube/source.js';
-import type { DesiredService } from '../model/desired.js';
+import type { DesiredService, HealthCheck } from '../model/desired.js';
 import type { Change, Warning } from '../model/objects.js';
 import { type AttachedDevice, Attacher } from './attach.js';
 import { attachCgroupHooks, type CgroupHooksOptions, detachCgroupHooks } from './cgroup-hooks.js';
 import { type Counters, newCounters } from './counters.js';
+import type { Delta, Written } from './delta.js';
 import { forwardingWarnings } from './features.js';
+import { HealthChecks } from './health/health-checks.js';
+import { healthCheckPlaces } from './health/places.js';
+import { ProxyHealth } from './health/proxy-health.js';
 import type { HookPort, PinDirectory } from './hook-port.js';
 import { HostWatch, type NetlinkPort } from './host.js';
 import { type Logger, WarningLog } from './log.js';
@@ -31,6 +35,13 @@ export interface AgentParts<Program> {
   /** Removes expired flows, a bounded number per call; resolves to how many. */
   sweepFlows: () => Promise<number>;
   log: Logger;
+  /** Hears of all that the metrics are made of. */
+  observer?: AgentObserver;
+}
+
+export interface AgentObserver {
+  delta(delta: Delta<DesiredService>): void;
+  written(written: Written): void;
 }
 
 export interface AgentStatus {
@@ -56,6 +67,7 @@ const NODE_WAIT_MS = 5000;
  * data path as it is: programs, links and maps are pinned.
  */
 export class Agent<Program> {
+  readonly health: ProxyHealth;
   readonly #p: AgentParts<Program>;
   readonly #counters = newCounters();
   readonly #warnings: WarningLog;
@@ -63,6 +75,9 @@ export class Agent<Program> {
   readonly #updater: Updater<DesiredService>;
   readonly #host: HostWatch;
   readonly #node: NodeWatch;
+  readonly #healthChecks: HealthChecks;
+  /** What health checks shall say once the maps have it; undefined: nothing any more. */
+  readonly #healthDue = new Map<string, HealthCheck | undefined>();
   readonly #statusFile: StatusFile | undefined;
   readonly #startedMs = performance.now();
   #timers: NodeJS.Timeout[] = [];
@@ -84,7 +99,15 @@ export class Agent<Program> {
       log,
       onWarning: (warning) => this.#warn(warning),
       onServing: () => this.#serving(),
+      onDelta: (delta) => this.#computed(delta),
+      onWritten: (written) => this.#written(written),
     });
+    this.health = new ProxyHealth({
+      nodeName: options.nodeName,
+      progress: this.#updater,
+      staleMs: options.healthStaleS * 1000,
+    });
+    this.#healthChecks = new HealthChecks({ isHealthy: () => this.health.healthy, warnings });
     this.#host = new HostWatch({
       netlink,
       log,
@@ -98,7 +121,10 @@ export class Agent<Program> {
       tables,
       counters,
       log,
-      onAddresses: (addresses) => this.#updater.setNodeAddresses(addresses),
+      onAddresses: (addresses) => {
+        this.#updater.setNodeAddresses(addresses);
+        this.#healthChecks.setPlaces(healthCheckPlaces(addresses, options.nodePortAddresses));
+      },
     });
   }
 
@@ -125,6 +151,7 @@ export class Agent<Program> {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#healthChecks.close();
     this.#host.close();
     this.#node.stop();
     await this.#p.source.stop();
@@ -156,7 +183,34 @@ export class Agent<Program> {
     };
   }
 
+  /** How the writer of the maps gets on. */
+  get progress(): Pick<Updater<DesiredService>, 'lastQueuedMs' | 'lastWrittenMs' | 'pending'> {
+    return this.#updater;
+  }
+
+  get healthCheckStats(): HealthChecks['stats'] {
+    return this.#healthChecks.stats;
+  }
+
+  #computed(delta: Delta<DesiredService>): void {
+    for (const key of delta.healthChecks?.removals ?? []) this.#healthDue.set(key, undefined);
+    for (const check of delta.healthChecks?.upserts ?? [])
+      this.#healthDue.set(`${check.namespace}/${check.name}`, check);
+    this.#p.observer?.delta(delta);
+  }
+
+  #written(written: Written): void {
+    if (this.#healthDue.size > 0 && !this.#stopped) {
+      const upserts = [...this.#healthDue.values()].filter((check) => check !== undefined);
+      const removals = [...this.#healthDue].filter(([, check]) => !check).map(([key]) => key);
+      this.#healthDue.clear();
+      this.#healthChecks.update({ upserts, removals });
+    }
+    this.#p.observer?.written(written);
+  }
+
   #objectsChanged(changes: Change[]): void {
+    this.health.objectsChanged(changes);
     this.#node.objectsChanged(changes);
     this.#updater.enqueue(changes);
   }

@@ -5,11 +5,14 @@ import type { PlanProblem } from '../plan/index.js';
 import { Agent } from './agent.js';
 import { codeOf, messageOf } from './errors.js';
 import { checkMachine, type Machine, StartError } from './features.js';
+import { healthzResponder } from './health/answers.js';
+import { NOT_FOUND } from './health/listener.js';
 import { bpffsPins, cgroupIdOf, kernelHooks, kernelNetlink } from './kernel-ports.js';
 import { createLogger, type Logger, WarningLog } from './log.js';
 import { MapProgrammer } from './map-programmer.js';
 import { KernelNodeTables } from './node-tables.js';
 import type { AgentOptions } from './options.js';
+import { Servers } from './servers.js';
 import { settingsOf } from './settings.js';
 import { openSource } from './sources.js';
 
@@ -33,6 +36,7 @@ export async function runAgent(
   });
   let datapath: Datapath | undefined;
   let agent: Agent<BpfProgram> | undefined;
+  const servers = new Servers();
   try {
     const machine = checkMachine(options);
     for (const warning of machine.warnings) log.warn(warning);
@@ -41,6 +45,13 @@ export async function runAgent(
     datapath = await openWhenFree(options);
     agent = makeAgent(options, machine, datapath, source, log);
     process.on('SIGUSR2', () => log.info({ status: agent?.status() }, 'status'));
+    const { health } = agent;
+    await servers.open({
+      options,
+      log,
+      healthz: healthzResponder(() => health.state()),
+      metrics: () => NOT_FOUND,
+    });
     await agent.start();
     log.info({ signal: await ended }, 'stopping; the data path goes on');
     return 0;
@@ -48,6 +59,7 @@ export async function runAgent(
     report(error, log);
     return 1;
   } finally {
+    servers.close();
     await agent?.stop();
     datapath?.close();
   }

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { parseBindAddress } from './health/bind-address.js';
 
 /** Where Services, EndpointSlices and Nodes come from. */
 export type SourceOptions =
@@ -81,6 +82,16 @@ export interface AgentOptions {
   eventSample: number;
   /** Tables of another size than the default. */
   sizes: TableSizes;
+  /** Where /healthz and /livez answer; '': nowhere. */
+  healthzBindAddress: string;
+  /** Where /metrics, /proxyMode and /configz answer; '': nowhere. */
+  metricsBindAddress: string;
+  /** Not to start when one of these two addresses cannot be had. */
+  bindAddressHardFail: boolean;
+  /** A change that waits for longer makes /healthz and the health checks answer 503. */
+  healthStaleS: number;
+  /** Services that get metrics of their own, those with traffic first. */
+  metricsServices: number;
   logLevel: LogLevel;
   /** JSON of counters and devices, replaced when something changed, at most once a second. */
   statusFile: string | undefined;
@@ -100,6 +111,10 @@ export class OptionsError extends Error {
 export const DEFAULT_PIN_PATH = '/sys/fs/bpf/shunt';
 
 const MAX_TABLE = 1 << 26;
+
+/** kube-proxy's ports, for whoever replaces it, and others for whoever runs beside it. */
+export const KUBE_PROXY_PORTS = { healthz: 10256, metrics: 10249 };
+export const SIDE_BY_SIDE_PORTS = { healthz: 10276, metrics: 10269 };
 
 const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   pinPath: DEFAULT_PIN_PATH,
@@ -123,6 +138,11 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   takeoverWindowS: 0,
   eventSample: 0,
   sizes: {},
+  healthzBindAddress: `0.0.0.0:${SIDE_BY_SIDE_PORTS.healthz}`,
+  metricsBindAddress: `127.0.0.1:${SIDE_BY_SIDE_PORTS.metrics}`,
+  bindAddressHardFail: false,
+  healthStaleS: 60,
+  metricsServices: 500,
   logLevel: 'info',
   statusFile: undefined,
 };
@@ -142,6 +162,10 @@ export function completeAgentOptions(input: AgentOptionsInput): AgentOptions {
   ) as Partial<AgentOptions>;
   const options: AgentOptions = {
     ...DEFAULTS,
+    ...(input.replaceKubeProxy === true && {
+      healthzBindAddress: `0.0.0.0:${KUBE_PROXY_PORTS.healthz}`,
+      metricsBindAddress: `127.0.0.1:${KUBE_PROXY_PORTS.metrics}`,
+    }),
     source: input.source,
     nodeName: input.nodeName,
     ...given,
@@ -217,6 +241,12 @@ function checkOptions(o: AgentOptions): void {
       throw new OptionsError(flag, `use ${flag} '${path}': not an absolute path`);
     }
   }
+  const ports = o.replaceKubeProxy ? KUBE_PROXY_PORTS : SIDE_BY_SIDE_PORTS;
+  checkBindAddress('--healthz-bind-address', o.healthzBindAddress, ports.healthz);
+  checkBindAddress('--metrics-bind-address', o.metricsBindAddress, ports.metrics);
+  if (!Number.isInteger(o.metricsServices) || o.metricsServices < 0) {
+    throw new OptionsError('--metrics-services', 'use --metrics-services: not a whole number from 0 on');
+  }
   if (o.source.kind === 'kubeconfig' && o.source.path === '') {
     throw new OptionsError('--kubeconfig', 'use --kubeconfig: the path is empty');
   }
@@ -236,6 +266,14 @@ function checkRange(flag: string, range: PortRange, least: number): void {
   if (!ok(range.min) || !ok(range.max) || range.min > range.max) {
     throw new OptionsError(flag, `use ${flag} ${range.min}-${range.max}: not a range within ${least}-65535`);
   }
+}
+
+function checkBindAddress(flag: string, text: string, port: number): void {
+  if (text === '' || parseBindAddress(text, port)) return;
+  throw new OptionsError(
+    flag,
+    `use ${flag} '${text}': not an address with a port. write it like 0.0.0.0:${port} or [::]:${port}, or leave it empty to have none`,
+  );
 }
 
 function checkCidr(flag: string, cidr: string): void {

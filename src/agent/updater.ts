@@ -1,18 +1,19 @@
 import type { Change, Warning } from '../model/objects.js';
 import type { NodeAddress } from './addresses.js';
 import { type Counters, Samples } from './counters.js';
+import {
+  type Arrival,
+  arrivalOf,
+  type Delta,
+  emptyDelta,
+  familiesOf,
+  type Identified,
+  mergeDelta,
+  type Written,
+} from './delta.js';
 import type { Logger } from './log.js';
 
-/** A service port of one family as the model wants it; only its identity matters here. */
-interface Identified {
-  id: string;
-}
-
-export interface Delta<Service extends Identified> {
-  upserts: Service[];
-  removals: string[];
-  warnings: Warning[];
-}
+export type { Delta } from './delta.js';
 
 /** The pure model: changes in, what becomes different out. */
 export interface ModelPort<Service extends Identified> {
@@ -43,6 +44,10 @@ export interface UpdaterOptions<Service extends Identified> {
   onWarning: (warning: Warning) => void;
   /** The maps hold all that the source has listed; called once. */
   onServing: () => void;
+  /** What the model made of changes, before it is written. */
+  onDelta?: (delta: Delta<Service>) => void;
+  /** After every write that succeeded; what health checks tell others must not be ahead of the maps. */
+  onWritten?: (written: Written) => void;
   /** How long a burst may gather, from its first change on. */
   mergeMs?: number;
   retryMs?: { first: number; most: number };
@@ -61,7 +66,12 @@ export class Updater<Service extends Identified> {
   readonly #nowMs: () => number;
   readonly #ids = new Set<string>();
   #changes: Change[] = [];
-  #arrivals: number[] = [];
+  #arrivals: Arrival[] = [];
+  /** Taken out of `arrivals` by the write that is going on. */
+  #inFlight: readonly Arrival[] = [];
+  #lastQueuedMs: number | undefined;
+  #lastWrittenMs: number | undefined;
+  #failedSinceMs: number | undefined;
   #addresses: NodeAddress[] | undefined;
   #addressesDirty = false;
   #modelAddressesDirty = false;
@@ -89,13 +99,34 @@ export class Updater<Service extends Identified> {
     return this.#ids.size;
   }
 
+  /** Oldest change that has not reached the maps, or since when they could not be written. */
+  get pendingSinceMs(): number | undefined {
+    const oldest = (this.#inFlight[0] ?? this.#arrivals[0])?.atMs;
+    if (oldest === undefined || this.#failedSinceMs === undefined) return oldest ?? this.#failedSinceMs;
+    return Math.min(oldest, this.#failedSinceMs);
+  }
+
+  get lastQueuedMs(): number | undefined {
+    return this.#lastQueuedMs;
+  }
+
+  get lastWrittenMs(): number | undefined {
+    return this.#lastWrittenMs;
+  }
+
+  /** Changes of one kind that have not reached the maps. */
+  pending(kind: Change['kind']): number {
+    return [...this.#inFlight, ...this.#arrivals].filter((arrival) => arrival.kind === kind).length;
+  }
+
   enqueue(changes: readonly Change[]): void {
     if (changes.length === 0) return;
     const now = this.#nowMs();
     for (const change of changes) {
       this.#changes.push(change);
-      this.#arrivals.push(now);
+      this.#arrivals.push(arrivalOf(change, now));
     }
+    this.#lastQueuedMs = now;
     this.#o.counters.events += changes.length;
     this.#schedule();
   }
@@ -162,14 +193,14 @@ export class Updater<Service extends Identified> {
     const delta = emptyDelta<Service>();
     if (this.#modelAddressesDirty && this.#addresses) {
       const ips = this.#addresses.map((address) => address.ip);
-      merge(
+      mergeDelta(
         delta,
         this.#runModel(() => this.#o.model.setNodeAddresses(ips)),
       );
       this.#modelAddressesDirty = false;
     }
     if (changes.length > 0)
-      merge(
+      mergeDelta(
         delta,
         this.#runModel(() => this.#applyChanges(changes)),
       );
@@ -180,22 +211,31 @@ export class Updater<Service extends Identified> {
     }
     const arrivals = this.#arrivals;
     this.#arrivals = [];
+    this.#inFlight = arrivals;
+    const full = this.#compareAll;
+    const startedMs = this.#nowMs();
     try {
       await this.#write(delta, this.#addresses);
     } catch (error) {
       this.#arrivals = arrivals.concat(this.#arrivals);
       this.#failed(error);
       return;
+    } finally {
+      this.#inFlight = [];
     }
     this.#failures = 0;
     this.#retryAtMs = 0;
+    // A failure behind the write, of a grace period, may have come in between.
+    if (!this.#compareAll) this.#failedSinceMs = undefined;
+    const endedMs = this.#nowMs();
+    this.#lastWrittenMs = endedMs;
+    this.#o.onWritten?.({ arrivals, startedMs, endedMs, full, families: familiesOf(delta) });
     if (!this.#serving) {
       this.#serving = true;
       this.#o.onServing();
       return;
     }
-    const now = this.#nowMs();
-    for (const arrival of arrivals) this.latencyMs.add(now - arrival);
+    for (const { atMs } of arrivals) this.latencyMs.add(endedMs - atMs);
   }
 
   async #write(delta: Delta<Service>, addresses: NodeAddress[]): Promise<void> {
@@ -224,6 +264,7 @@ export class Updater<Service extends Identified> {
   #failed(error: unknown): void {
     this.#o.counters.applyErrors++;
     this.#compareAll = true;
+    this.#failedSinceMs ??= this.#nowMs();
     const { first, most } = this.#o.retryMs ?? { first: 100, most: 30_000 };
     const waitMs = Math.min(most, first * 2 ** Math.min(this.#failures, 20));
     this.#failures++;
@@ -243,6 +284,7 @@ export class Updater<Service extends Identified> {
     for (const warning of delta.warnings) onWarning(warning);
     for (const id of delta.removals) this.#ids.delete(id);
     for (const service of delta.upserts) this.#ids.add(service.id);
+    this.#o.onDelta?.(delta);
     return delta;
   }
 
@@ -263,7 +305,7 @@ export class Updater<Service extends Identified> {
     const sum = emptyDelta<Service>();
     for (const change of changes) {
       try {
-        merge(sum, this.#o.model.apply([change]));
+        mergeDelta(sum, this.#o.model.apply([change]));
       } catch (error) {
         const object = `${change.kind} ${change.key}`;
         this.#o.log.error({ err: error, object }, 'compute services: object left out');
@@ -271,25 +313,4 @@ export class Updater<Service extends Identified> {
     }
     return sum;
   }
-}
-
-function emptyDelta<Service extends Identified>(): Delta<Service> {
-  return { upserts: [], removals: [], warnings: [] };
-}
-
-/** Adds what came later; for each service the last word counts. */
-function merge<Service extends Identified>(sum: Delta<Service>, later: Delta<Service>): void {
-  const upserts = new Map(sum.upserts.map((service) => [service.id, service]));
-  const removals = new Set(sum.removals);
-  for (const id of later.removals) {
-    upserts.delete(id);
-    removals.add(id);
-  }
-  for (const service of later.upserts) {
-    upserts.set(service.id, service);
-    removals.delete(service.id);
-  }
-  sum.upserts = [...upserts.values()];
-  sum.removals = [...removals];
-  sum.warnings.push(...later.warnings);
 }

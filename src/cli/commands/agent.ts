@@ -45,6 +45,9 @@ interface AgentFlags {
   hairpinAddress6?: string;
   takeoverWindow?: string;
   eventSample?: string;
+  healthzBindAddress?: string;
+  metricsBindAddress?: string;
+  bindAddressHardFail?: true;
   logLevel?: LogLevel;
   statusFile?: string;
   /** --max-services and so on, see SIZE_FLAGS. */
@@ -110,6 +113,9 @@ export function addAgentCommand(
       'hand up unknown TCP untranslated for so long after the first start',
     )
     .option('--event-sample <n>', 'report one new flow in n to the ring buffer (default: 0, none)')
+    .option('--healthz-bind-address <address>', 'where /healthz and /livez answer; empty: nowhere')
+    .option('--metrics-bind-address <address>', 'where /metrics, /proxyMode and /configz answer')
+    .option('--bind-address-hard-fail', 'do not start when one of these addresses cannot be had')
     .addOption(
       choice('--log-level <level>', 'least severe line to log (default: info)', [
         'fatal',
@@ -169,6 +175,11 @@ export function agentOptions(
     takeoverWindowS: number('--takeover-window', flags.takeoverWindow),
     eventSample: number('--event-sample', flags.eventSample),
     sizes: sizesOf(flags),
+    healthzBindAddress: flags.healthzBindAddress,
+    metricsBindAddress: flags.metricsBindAddress,
+    bindAddressHardFail: flags.bindAddressHardFail,
+    healthStaleS: undefined,
+    metricsServices: undefined,
     logLevel: flags.logLevel,
     statusFile: flags.statusFile,
   };

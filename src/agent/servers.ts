@@ -1,0 +1,59 @@
+import { codeOf } from './errors.js';
+import { bindAddressText, parseBindAddress } from './health/bind-address.js';
+import { Listener, type Respond } from './health/listener.js';
+import type { Logger } from './log.js';
+import { type AgentOptions, KUBE_PROXY_PORTS } from './options.js';
+
+export interface ServersOptions {
+  options: Pick<AgentOptions, 'healthzBindAddress' | 'metricsBindAddress' | 'bindAddressHardFail'>;
+  healthz: Respond;
+  metrics: Respond;
+  log: Logger;
+}
+
+/** The two HTTP servers of the agent itself; those of Services are in health/health-checks.ts. */
+export class Servers {
+  readonly #listeners: Listener[] = [];
+
+  /** @throws Error for an address that cannot be had, with --bind-address-hard-fail only. */
+  async open({ options, healthz, metrics, log }: ServersOptions): Promise<void> {
+    const wanted = [
+      ['--healthz-bind-address', options.healthzBindAddress, KUBE_PROXY_PORTS.healthz, healthz],
+      ['--metrics-bind-address', options.metricsBindAddress, KUBE_PROXY_PORTS.metrics, metrics],
+    ] as const;
+    for (const [flag, text, defaultPort, respond] of wanted) {
+      const address = parseBindAddress(text, defaultPort);
+      if (!address) continue;
+      const place = bindAddressText(address);
+      let said: string | undefined;
+      const listener = new Listener({
+        ...address,
+        respond,
+        onFailure: (error) => {
+          const message = failureText(place, flag, error);
+          // Once per trouble, not once per try.
+          if (message !== said && !options.bindAddressHardFail) log.warn(`${message}; trying again`);
+          said = message;
+        },
+      });
+      this.#listeners.push(listener);
+      const error = await listener.start();
+      if (error && options.bindAddressHardFail) throw new Error(failureText(place, flag, error));
+      if (!error) log.info({ address: place }, `${flag.slice(2, -'-bind-address'.length)} answers`);
+    }
+  }
+
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+  }
+}
+
+function failureText(place: string, flag: string, error: NodeJS.ErrnoException): string {
+  const code = codeOf(error) ?? 'EIO';
+  const cause = code === 'EADDRINUSE' ? 'another socket has the port' : error.message;
+  const hint =
+    code === 'EADDRINUSE'
+      ? `is kube-proxy running here? end it, or choose another address with ${flag}`
+      : `choose another address with ${flag}`;
+  return `listen on ${place}: ${cause} (${code}). ${hint}`;
+}
