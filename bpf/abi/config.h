@@ -13,6 +13,7 @@ enum lb_device_class {
 struct lb_device {
 	__u32 class_; /* enum lb_device_class */
 	__u32 mtu;
+	__u32 bridge; /* a pod's: ifindex of the bridge that it is a port of; 0: none */
 };
 
 struct snat_source_key {

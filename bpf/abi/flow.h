@@ -32,11 +32,12 @@ enum ct_flow_flags {
 	CT_F_RST = 512,
 	CT_F_VIA_XDP = 1024,     /* the first packet was finished by XDP */
 	CT_F_SEEN_SYNACK = 4096, /* synack_next is known */
+	CT_F_BRIDGE_PORT = 65536, /* the client is a port of a bridge; so may its backend be */
 	CT_F_MIDDLE = 2048,      /* the second pair of a flow through the stack: SNAT at egress */
 };
 
-/* Where a past-the-stack flow's packets of this direction go next. Valid while generation equals
- * lb_config.fib_generation and expires_ns has not passed.
+/* Where a past-the-stack flow's packets of this direction go next, or those that cross a bridge.
+ * Valid while generation equals lb_config.fib_generation and expires_ns has not passed.
  */
 struct ct_next_hop {
 	__u64 expires_ns;

@@ -165,8 +165,11 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 				setting_addr(&w->reply.dst, &settings.hairpin6);
 			return 0;
 		}
-		if (!is_masqueraded(fe, is_internal, origin))
+		if (!is_masqueraded(fe, is_internal, origin)) {
+			if (bridge_of(w->ifindex))
+				w->flow.flags |= CT_F_BRIDGE_PORT;
 			return 0;
+		}
 	}
 	/* Local policy keeps the source whatever the way is. */
 	if ((fe->flags & FRONTEND_F_EXTERNAL_LOCAL) && !is_internal)

@@ -110,6 +110,38 @@ static __always_inline int send_from_node(struct __sk_buff *skb, struct work *w,
 	return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
 }
 
+/* A translated packet between two ports of one bridge is addressed to the backend itself, so that
+ * it crosses the bridge as the reply does. Through the stack it would go one way and the reply the
+ * other, and where bridged frames are hidden from netfilter, nf_conntrack would see half of the
+ * connection and call the rest INVALID. Everything else stays addressed to the gateway.
+ */
+static __noinline int address_on_bridge(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+{
+	struct ct_next_hop *nh = &f->next_hop;
+	__u8 dmac[6];
+	__u32 out;
+
+	if (!is_next_hop_valid(nh)) {
+		/* Without a neighbour entry: the stack takes this packet and makes one. */
+		if (lookup_route(skb, w, skb->ifindex, &w->reply.dst, &w->reply.src) !=
+		    BPF_FIB_LKUP_RET_SUCCESS)
+			return 0;
+		/* The device itself as way out means "not on this bridge". */
+		if (w->fib.ifindex != bridge_of(skb->ifindex))
+			w->fib.ifindex = skb->ifindex;
+		if (!setting(SETTING_READ_ONLY))
+			store_next_hop(nh, &w->fib);
+		out = w->fib.ifindex;
+		__builtin_memcpy(dmac, w->fib.dmac, 6);
+	} else {
+		out = nh->ifindex;
+		__builtin_memcpy(dmac, nh->dmac, 6);
+	}
+	if (out == skb->ifindex)
+		return 0;
+	return bpf_skb_store_bytes(skb, 0, dmac, sizeof(dmac), 0);
+}
+
 /* The CRC of a fragment's whole packet is out of reach: it can't get new ports. */
 static __always_inline int is_sctp_fragment(const struct pkt *p, const struct ct_flow *f)
 {
@@ -135,6 +167,8 @@ static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct 
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	if (!(flags & CT_F_HAIRPIN)) {
+		if ((flags & CT_F_BRIDGE_PORT) && address_on_bridge(skb, w, f))
+			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 		count_path(PATH_LOCAL, w->pkt.l3_len);
 		return TC_NEXT;
 	}

@@ -41,6 +41,14 @@ static __always_inline __u32 device_class(__u32 ifindex)
 	return dev ? dev->class_ : 0;
 }
 
+/* The bridge that a pod's device is a port of; 0: none. */
+static __always_inline __u32 bridge_of(__u32 ifindex)
+{
+	struct lb_device *dev = bpf_map_lookup_elem(&lb_devices, &ifindex);
+
+	return dev ? dev->bridge : 0;
+}
+
 static __always_inline int is_next_hop_valid(const struct ct_next_hop *nh)
 {
 	return nh->ifindex && nh->generation == (__u32)fib_generation() &&

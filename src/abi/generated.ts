@@ -1,7 +1,7 @@
 // Written by `npm run gen` from build/bpf/shunt.bpf.o; do not edit.
 // Field names are those of bpf/abi/*.h. Offsets are read from the loaded object, never from here.
 
-export const ABI_HASH = 0xdfdd9f1eedf8f546n;
+export const ABI_HASH = 0xeeb3f533e8d0f2c5n;
 
 /** struct ct_flow, 128 bytes */
 export interface CtFlow {
@@ -92,10 +92,11 @@ export interface LbConfig {
   layout_version: bigint;
 }
 
-/** struct lb_device, 8 bytes */
+/** struct lb_device, 12 bytes */
 export interface LbDevice {
   class_: number;
   mtu: number;
+  bridge: number;
 }
 
 /** struct lb_event, 88 bytes */
@@ -304,9 +305,10 @@ export const CT_F_FIN_REPLY = 256;
 export const CT_F_RST = 512;
 export const CT_F_VIA_XDP = 1024;
 export const CT_F_SEEN_SYNACK = 4096;
+export const CT_F_BRIDGE_PORT = 65536;
 export const CT_F_MIDDLE = 2048;
 /** enum ct_flow_flags */
-export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_MIDDLE } as const;
+export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_BRIDGE_PORT, CT_F_MIDDLE } as const;
 export type CtFlowFlagsName = keyof typeof ct_flow_flags;
 
 export const DROP_REASON_NONE = 0;

@@ -50,6 +50,8 @@ export interface Device {
   mtu: number;
   /** IFLA_INFO_KIND; undefined for real NICs. */
   kind: string | undefined;
+  /** Ifindex of the bridge that a pod's device is a port of. */
+  bridge?: number;
 }
 
 export interface HostFacts {
@@ -110,6 +112,7 @@ export function classifyDevices(
       class: deviceClass,
       mtu: link.mtu,
       kind: link.kind,
+      ...context.bridgeOf(link, deviceClass),
     }))
     .sort((a, b) => a.ifindex - b.ifindex);
 }
@@ -165,6 +168,10 @@ class Context {
     if (this.#isBridgePort(link)) return undefined;
     if (link.up && this.#addressed.has(link.ifindex)) return 'uplink';
     return this.#was(link, 'uplink') ? 'uplink' : undefined;
+  }
+
+  bridgeOf(link: LinkFacts, deviceClass: DeviceClass): { bridge?: number } {
+    return deviceClass === 'pod' && link.master && this.#isBridgePort(link) ? { bridge: link.master } : {};
   }
 
   #was(link: LinkFacts, deviceClass: DeviceClass): boolean {

@@ -69,7 +69,9 @@ export class KernelNodeTables implements NodeTables {
   }
 
   setDevices(devices: readonly Device[]): void {
-    this.#devices.write(devices.map((d) => [d.ifindex, { class_: CLASS_VALUES[d.class], mtu: d.mtu }]));
+    this.#devices.write(
+      devices.map((d) => [d.ifindex, { class_: CLASS_VALUES[d.class], mtu: d.mtu, bridge: d.bridge ?? 0 }]),
+    );
   }
 
   setSnatSources(sources: readonly SnatSource[]): void {

@@ -151,7 +151,7 @@ export class PacketWorld implements Disposable {
     this.made = [];
     const node = ADDRESS_F_NODE | ADDRESS_F_NODE_PORTS;
     for (const [name, d] of Object.entries(DEVICES)) {
-      this.devices.set(d.ifindex, { class_: lb_device_class[d.class], mtu: d.mtu });
+      this.devices.set(d.ifindex, { class_: lb_device_class[d.class], mtu: d.mtu, bridge: 0 });
       if (!('ip4' in d)) continue;
       const primary = name === 'uplink' ? ADDRESS_F_PRIMARY : 0;
       for (const [family, addr] of [

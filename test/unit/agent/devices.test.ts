@@ -229,6 +229,22 @@ describe('classifyDevices', () => {
     it(row.it, () => expect(classes(row.facts, row.patterns)).toEqual(row.want));
   }
 
+  it('tells of which bridge a pod device is a port', () => {
+    const facts = {
+      links: [
+        link(4, 'cni0', { kind: 'bridge' }),
+        podVeth(5, 'veth1', { master: 4 }),
+        podVeth(6, 'veth2'),
+        link(7, 'vxlan0', { kind: 'vxlan', master: 4 }),
+      ],
+      addresses: [],
+      routes: [],
+      internalIPs: [],
+    };
+    const devices = classifyDevices(facts, { ignore: [], pod: [], uplink: [], overlay: [] });
+    expect(devices.map((d) => d.bridge)).toEqual([undefined, 4, undefined, undefined]);
+  });
+
   it('keeps an uplink that lost its carrier or its address', () => {
     const facts = { links: [link(2, 'eth0', { up: false, flags: 0 })] };
     expect(classes(facts, {}, new Map([[2, 'uplink']]))).toEqual(['eth0 uplink']);
