@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectationOf, rowName, rowsOf, settingName } from '../support/cluster/matrix.js';
-import { MatrixCluster } from '../support/cluster/matrix-run.js';
+import { expectationOf, type Row, rowName, rowsOf, settingName } from '../support/cluster/matrix.js';
+import { MatrixCluster, type RowResult } from '../support/cluster/matrix-run.js';
 import { SELECTED } from '../support/cluster/matrix-settings.js';
 
-const SETTINGS = SELECTED.map((setting) => ({ setting, name: settingName(setting) }));
+for (const setting of SELECTED) {
+  describe(`a Service of each policy, ${settingName(setting)} (SEMANTICS 3, 6, 7)`, () => {
+    const rows = rowsOf(setting, { frontends: ['ClusterIP', 'NodePort'], backends: ['here', 'elsewhere'] });
+    let matrix: MatrixCluster;
+    let results: Map<Row, Promise<RowResult>>;
 
-describe.each(SETTINGS)('a Service of each policy: $name (SEMANTICS 3, 6, 7)', ({ setting }) => {
-  const rows = rowsOf(setting, { frontends: ['ClusterIP', 'NodePort'], backends: ['here', 'elsewhere'] }).map(
-    (row) => ({ row, name: rowName(row, expectationOf(row, setting)) }),
-  );
-  let matrix: MatrixCluster;
-
-  beforeAll(async () => {
-    matrix = await MatrixCluster.start(setting);
-  });
-  afterAll(() => matrix?.close());
-
-  describe.concurrent('clients', () => {
-    it.each(rows)('$name', async ({ row }) => {
-      expect(await matrix.run(row)).toEqual(matrix.expected(row));
+    beforeAll(async () => {
+      matrix = await MatrixCluster.start(setting);
+      results = matrix.runAll(rows);
     });
+    afterAll(() => matrix?.close());
+
+    for (const row of rows) {
+      it(rowName(row, expectationOf(row, setting)), async () => {
+        expect(await results.get(row)).toEqual(matrix.expected(row));
+      });
+    }
   });
-});
+}

@@ -16,6 +16,9 @@ export interface StandardOptions {
   internalTrafficPolicy?: 'Cluster' | 'Local';
   affinitySeconds?: number;
   annotations?: Record<string, string>;
+  /** VIP-mode addresses of a load balancer, either family. */
+  loadBalancerIPs?: string[];
+  externalIPs?: string[];
 }
 
 export interface StandardService {
@@ -56,13 +59,15 @@ export function standardService(box: Box, o: StandardOptions): StandardService {
     objects: [
       serviceObject({
         name: o.name,
-        type: o.nodePorts ? 'NodePort' : 'ClusterIP',
+        type: o.loadBalancerIPs ? 'LoadBalancer' : o.nodePorts ? 'NodePort' : 'ClusterIP',
         clusterIPs: [clusterIp4, clusterIp6],
         ports,
         ...(o.externalTrafficPolicy ? { externalTrafficPolicy: o.externalTrafficPolicy } : {}),
         ...(o.internalTrafficPolicy ? { internalTrafficPolicy: o.internalTrafficPolicy } : {}),
         ...(o.affinitySeconds ? { affinitySeconds: o.affinitySeconds } : {}),
         ...(o.annotations ? { annotations: o.annotations } : {}),
+        ...(o.loadBalancerIPs ? { loadBalancerIPs: o.loadBalancerIPs } : {}),
+        ...(o.externalIPs ? { externalIPs: o.externalIPs } : {}),
       }),
       sliceObject(
         o.name,

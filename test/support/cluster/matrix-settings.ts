@@ -1,0 +1,67 @@
+/** The settings that the matrix is run in: a selection for every test run, and the whole product. */
+import type { BoxMode, NetfilterPreset } from '../../../box/index.js';
+import { PLAIN, type Setting } from './matrix.js';
+
+const EVERYTHING: NetfilterPreset[] = ['conntrack', 'invalidDrop', 'masquerade', 'forwardDrop'];
+
+function setting(difference: Partial<Setting>): Setting {
+  return { ...PLAIN, ...difference };
+}
+
+/** Every value of every dimension at least once, and the pairs that have been seen to matter. */
+export const SELECTED: Setting[] = [
+  // How pods are connected.
+  setting({ mode: 'bridge', bridgeNfCallIptables: 0 }),
+  setting({ mode: 'vxlan' }),
+  setting({ mode: 'flannel', rpFilter: 0 }),
+  // Netfilter, each preset on top of the one before, with every rp_filter.
+  setting({ netfilter: ['conntrack'], rpFilter: 1 }),
+  setting({ netfilter: ['conntrack', 'invalidDrop'], rpFilter: 0 }),
+  setting({ netfilter: ['masquerade'], rpFilter: 1 }),
+  setting({ netfilter: ['forwardDrop'] }),
+  setting({ mode: 'bridge', netfilter: EVERYTHING, bridgeNfCallIptables: 1, rpFilter: 1 }),
+  setting({ mode: 'flannel', netfilter: EVERYTHING, bridgeNfCallIptables: 0, rpFilter: 1 }),
+  setting({ mode: 'vxlan', netfilter: EVERYTHING }),
+  // Through the stack, with SNAT at egress.
+  setting({ hostRouting: 'stack', rpFilter: 1 }),
+  setting({ mode: 'vxlan', hostRouting: 'stack', netfilter: EVERYTHING }),
+  setting({ externalSource: 'masquerade', netfilter: ['conntrack', 'invalidDrop'] }),
+  setting({ mode: 'flannel', externalSource: 'masquerade', masqueradeAll: true }),
+  setting({ masqueradeAll: true }),
+  setting({
+    mode: 'bridge',
+    hostRouting: 'stack',
+    externalSource: 'masquerade',
+    masqueradeAll: true,
+    netfilter: EVERYTHING,
+  }),
+];
+
+const MODES: BoxMode[] = ['routed', 'bridge', 'vxlan', 'flannel'];
+const PRESETS: NetfilterPreset[][] = [
+  [],
+  ['conntrack'],
+  ['conntrack', 'invalidDrop'],
+  ['masquerade'],
+  ['forwardDrop'],
+  EVERYTHING,
+];
+
+/** Boxes of the whole product; each is used with every entry of FLAGS. */
+export const BOXES: Setting[] = MODES.flatMap((mode) =>
+  PRESETS.flatMap((netfilter) =>
+    ([0, 1, 2] as const).flatMap((rpFilter) =>
+      // Without a bridge, or without rules, the switch has nothing to act on.
+      (mode === 'routed' || mode === 'vxlan' || netfilter.length === 0
+        ? [1 as const]
+        : [0 as const, 1 as const]
+      ).map((bridgeNfCallIptables) => setting({ mode, netfilter, rpFilter, bridgeNfCallIptables })),
+    ),
+  ),
+);
+
+/** Flags of the agents, restarted in the same box. */
+export const FLAGS: Partial<Setting>[] = [];
+for (const hostRouting of ['past', 'stack'] as const)
+  for (const externalSource of ['preserve', 'masquerade'] as const)
+    for (const masqueradeAll of [false, true]) FLAGS.push({ hostRouting, externalSource, masqueradeAll });
