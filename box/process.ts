@@ -44,6 +44,8 @@ export interface SpawnOptions {
   cwd?: string;
   /** Written to stdin, which is then closed. */
   input?: string;
+  /** stdin stays open for write(). */
+  interactive?: boolean;
 }
 
 /** A running (or ended) process in the box. */
@@ -62,7 +64,7 @@ export class BoxProcess {
     // Its own process group: a Ctrl-C on the terminal ends the box's owner, who then ends the box in order.
     this.child = spawn('sh', ['-c', ENTER, 'sh', place.cgroup, place.netns, ...argv], {
       detached: true,
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [options.input === undefined && !options.interactive ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
@@ -73,7 +75,7 @@ export class BoxProcess {
       });
     }
     this.child.stdin?.on('error', () => {}); // it may end without reading everything
-    this.child.stdin?.end(options.input);
+    if (!options.interactive) this.child.stdin?.end(options.input);
     this.exited = new Promise((resolve) => {
       const finish = (code: number | null, signal: NodeJS.Signals | null, stderr = '') => {
         this.ended ??= {
@@ -106,6 +108,11 @@ export class BoxProcess {
 
   get stderr(): string {
     return this.output.stderr;
+  }
+
+  /** To the stdin of an interactive process. */
+  write(text: string): void {
+    this.child.stdin?.write(text);
   }
 
   /** Sends a signal to the process and those it started; nothing happens when it is gone. */
