@@ -1,15 +1,19 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Datapath, openDatapath } from '../datapath/open.js';
 import { Model } from '../model/index.js';
-import { type BpfProgram, monotonicNs, netnsCookie, probeFeatures } from '../native/index.js';
+import { type BpfProgram, monotonicNs, netnsCookie, packageRoot, probeFeatures } from '../native/index.js';
 import type { PlanProblem } from '../plan/index.js';
 import { Agent } from './agent.js';
 import { codeOf, messageOf } from './errors.js';
 import { checkMachine, type Machine, StartError } from './features.js';
 import { healthzResponder } from './health/answers.js';
-import { NOT_FOUND } from './health/listener.js';
 import { bpffsPins, cgroupIdOf, kernelHooks, kernelNetlink } from './kernel-ports.js';
 import { createLogger, type Logger, WarningLog } from './log.js';
 import { MapProgrammer } from './map-programmer.js';
+import { AgentMetrics } from './metrics/agent-metrics.js';
+import { KernelDatapathStats } from './metrics/datapath-stats.js';
+import { metricsResponder } from './metrics/responder.js';
 import { KernelNodeTables } from './node-tables.js';
 import type { AgentOptions } from './options.js';
 import { Servers } from './servers.js';
@@ -37,21 +41,18 @@ export async function runAgent(
   let datapath: Datapath | undefined;
   let agent: Agent<BpfProgram> | undefined;
   const servers = new Servers();
+  const metrics = new AgentMetrics({ version: packageVersion(), servicesMax: options.metricsServices });
   try {
     const machine = checkMachine(options);
     for (const warning of machine.warnings) log.warn(warning);
-    const { source, from } = openSource(options.source, options.serviceCIDRs, log);
+    const { source, from } = openSource(options.source, options.serviceCIDRs, log, (sample) =>
+      metrics.requested(sample),
+    );
     log.info({ node: options.nodeName, source: from, pinPath: options.pinPath }, 'starting');
     datapath = await openWhenFree(options);
-    agent = makeAgent(options, machine, datapath, source, log);
+    agent = makeAgent(options, machine, datapath, source, metrics, log);
     process.on('SIGUSR2', () => log.info({ status: agent?.status() }, 'status'));
-    const { health } = agent;
-    await servers.open({
-      options,
-      log,
-      healthz: healthzResponder(() => health.state()),
-      metrics: () => NOT_FOUND,
-    });
+    await openServers(servers, options, agent, metrics, datapath, log);
     await agent.start();
     log.info({ signal: await ended }, 'stopping; the data path goes on');
     return 0;
@@ -90,6 +91,7 @@ function makeAgent(
   machine: Machine,
   datapath: Datapath,
   source: ReturnType<typeof openSource>['source'],
+  observer: AgentMetrics,
   log: Logger,
 ): Agent<BpfProgram> {
   const { abi, config, store } = datapath;
@@ -132,8 +134,43 @@ function makeAgent(
       return expired + orphans;
     },
     log,
+    observer,
   });
   return agent;
+}
+
+/** @throws Error with --bind-address-hard-fail, for an address that cannot be had. */
+async function openServers(
+  servers: Servers,
+  options: AgentOptions,
+  agent: Agent<BpfProgram>,
+  metrics: AgentMetrics,
+  datapath: Datapath,
+  log: Logger,
+): Promise<void> {
+  const stats = new KernelDatapathStats(datapath, () => agent.status().counters.applies);
+  await servers.open({
+    options,
+    log,
+    healthz: healthzResponder(
+      () => agent.health.state(),
+      (path, status) => metrics.answered(path, status),
+    ),
+    metrics: metricsResponder({
+      scrape: () => metrics.scrape(agent, stats),
+      contentType: metrics.registry.contentType,
+      proxyMode: options.proxyMode,
+      configz: () => options.configz,
+    }),
+    everySecond: () => stats.step(),
+  });
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  return version;
 }
 
 function reportProblem({ service, code, map, message }: PlanProblem, warnings: WarningLog): void {

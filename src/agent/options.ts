@@ -86,6 +86,10 @@ export interface AgentOptions {
   healthzBindAddress: string;
   /** Where /metrics, /proxyMode and /configz answer; '': nowhere. */
   metricsBindAddress: string;
+  /** What /proxyMode answers: tools know kube-proxy's modes and no others. */
+  proxyMode: 'iptables' | 'ipvs' | 'nftables';
+  /** What /configz answers. */
+  configz: unknown;
   /** Not to start when one of these two addresses cannot be had. */
   bindAddressHardFail: boolean;
   /** A change that waits for longer makes /healthz and the health checks answer 503. */
@@ -140,6 +144,8 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   sizes: {},
   healthzBindAddress: `0.0.0.0:${SIDE_BY_SIDE_PORTS.healthz}`,
   metricsBindAddress: `127.0.0.1:${SIDE_BY_SIDE_PORTS.metrics}`,
+  proxyMode: 'iptables',
+  configz: {},
   bindAddressHardFail: false,
   healthStaleS: 60,
   metricsServices: 500,

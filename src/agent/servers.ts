@@ -8,15 +8,19 @@ export interface ServersOptions {
   options: Pick<AgentOptions, 'healthzBindAddress' | 'metricsBindAddress' | 'bindAddressHardFail'>;
   healthz: Respond;
   metrics: Respond;
+  /** Called while the metrics can be asked for. */
+  everySecond: () => void;
   log: Logger;
 }
 
 /** The two HTTP servers of the agent itself; those of Services are in health/health-checks.ts. */
 export class Servers {
   readonly #listeners: Listener[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   /** @throws Error for an address that cannot be had, with --bind-address-hard-fail only. */
-  async open({ options, healthz, metrics, log }: ServersOptions): Promise<void> {
+  async open({ options, healthz, metrics, everySecond, log }: ServersOptions): Promise<void> {
+    if (options.metricsBindAddress !== '') this.#timer = setInterval(everySecond, 1000);
     const wanted = [
       ['--healthz-bind-address', options.healthzBindAddress, KUBE_PROXY_PORTS.healthz, healthz],
       ['--metrics-bind-address', options.metricsBindAddress, KUBE_PROXY_PORTS.metrics, metrics],
@@ -44,6 +48,7 @@ export class Servers {
   }
 
   close(): void {
+    clearInterval(this.#timer);
     for (const listener of this.#listeners) listener.close();
   }
 }

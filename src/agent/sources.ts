@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import type { RequestSample } from '../kube/api-client.js';
 import { ApiSource } from '../kube/api-source.js';
 import { loadKubeConfig } from '../kube/kube-config.js';
 import { ManifestSource } from '../kube/manifest-source.js';
@@ -14,6 +15,7 @@ export function openSource(
   options: SourceOptions,
   serviceCIDRs: string[],
   log: Logger,
+  observe: (sample: RequestSample) => void = () => {},
 ): { source: Source; from: string } {
   const sourceLog = {
     debug: (message: string) => log.debug(message),
@@ -38,7 +40,7 @@ export function openSource(
     }
     kubeConfig.setCurrentContext(options.context);
   }
-  const source = new ApiSource({ kubeConfig, log: sourceLog });
+  const source = new ApiSource({ kubeConfig, log: sourceLog, observe });
   return { source, from: source.server };
 }
 

@@ -11,6 +11,16 @@ export interface RequestOptions {
   idleMs: number;
 }
 
+/** One request, told when its answer begins or when it failed without one. */
+export interface RequestSample {
+  method: string;
+  /** undefined: no answer. */
+  status: number | undefined;
+  /** host:port of the server. */
+  host: string;
+  seconds: number;
+}
+
 const ERROR_BODY_BYTES = 64 * 1024;
 /** Probe an idle connection early, so that a NAT on the way does not forget it. */
 const KEEP_ALIVE_MS = 30_000;
@@ -26,7 +36,10 @@ export class ApiClient {
   // One agent for all requests resumes TLS sessions; connections themselves are not reused.
   readonly #httpsAgent = new https.Agent();
 
-  constructor(config: KubeConfig) {
+  constructor(
+    config: KubeConfig,
+    private readonly observe: (sample: RequestSample) => void = () => {},
+  ) {
     const cluster = config.getCurrentCluster();
     if (cluster === null)
       throw new Error('use kubeconfig: it has no current cluster (EINVAL). Load it with loadKubeConfig');
@@ -39,7 +52,7 @@ export class ApiClient {
     const auth: https.RequestOptions = {};
     await this.#config.applyToHTTPSOptions(auth);
     options.signal.throwIfAborted();
-    const response = await this.#request(auth, options);
+    const response = await this.#timed(() => this.#request(auth, options));
     if (response.statusCode === 200) return response;
     throw await readStatusError(response);
   }
@@ -55,6 +68,19 @@ export class ApiClient {
       throw new ProtocolError(
         `the answer to ${options.path} is no JSON: ${JSON.stringify(text.slice(0, 80))}`,
       );
+    }
+  }
+
+  async #timed(request: () => Promise<http.IncomingMessage>): Promise<http.IncomingMessage> {
+    const startedMs = performance.now();
+    let status: number | undefined;
+    try {
+      const response = await request();
+      status = response.statusCode;
+      return response;
+    } finally {
+      const seconds = (performance.now() - startedMs) / 1000;
+      this.observe({ method: 'GET', status, host: new URL(this.server).host, seconds });
     }
   }
 

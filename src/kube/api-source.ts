@@ -1,6 +1,6 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Change } from '../model/objects.js';
-import { ApiClient } from './api-client.js';
+import { ApiClient, type RequestSample } from './api-client.js';
 import { type Conversion, convert, renderWarning } from './convert.js';
 import { describeError, type RequestSubject } from './errors.js';
 import type { Problem } from './fields.js';
@@ -16,6 +16,8 @@ export interface ApiSourceOptions {
   timings?: Partial<ReflectorTimings>;
   warnings?: Partial<WarningGateOptions>;
   log?: SourceLog;
+  /** Hears of every request. */
+  observe?: (sample: RequestSample) => void;
 }
 
 export type ApiResource = 'services' | 'endpointslices' | 'nodes';
@@ -35,7 +37,7 @@ export class ApiSource implements Source {
   #runs: Promise<void>[] = [];
 
   constructor(options: ApiSourceOptions) {
-    this.#client = new ApiClient(options.kubeConfig);
+    this.#client = new ApiClient(options.kubeConfig, options.observe);
     this.#timings = { ...defaultTimings, ...options.timings };
     this.#log = options.log ?? silentLog;
     this.#gate = new WarningGate({ repeatMs: 300_000, minimumMs: 30_000, ...options.warnings }, (warning) =>

@@ -178,6 +178,8 @@ export function agentOptions(
     healthzBindAddress: flags.healthzBindAddress,
     metricsBindAddress: flags.metricsBindAddress,
     bindAddressHardFail: flags.bindAddressHardFail,
+    proxyMode: undefined,
+    configz: undefined,
     healthStaleS: undefined,
     metricsServices: undefined,
     logLevel: flags.logLevel,
