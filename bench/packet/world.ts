@@ -44,6 +44,7 @@ export class BenchWorld implements Disposable {
       host_netns_cookie: 0n,
       flags: 0,
       event_sample: 0,
+      hash_seed: 0,
       snat_port_min: 10_000,
       snat_port_max: 29_999,
       hairpin4: BOOKS[4].hairpin,
@@ -139,6 +140,7 @@ export class BenchWorld implements Disposable {
       takeover_until_ns: 0n,
       agent_seen_ns: 0n,
       layout_version: 1n,
+      drain: 0n,
     });
   }
 

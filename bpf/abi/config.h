@@ -31,6 +31,7 @@ struct lb_config {
 	__u64 takeover_until_ns; /* CLOCK_MONOTONIC: hand unknown non-SYN up until then */
 	__u64 agent_seen_ns;     /* CLOCK_MONOTONIC: the agent's heartbeat */
 	__u64 layout_version;
+	__u64 drain; /* not 0: begin no flow, those that exist go on */
 };
 
 /* Names for people, so that the CLI needs no agent: NUL-padded UTF-8. */
@@ -49,6 +50,6 @@ struct meta_locality {
 	char zone[64];
 };
 
-_Static_assert(sizeof(struct lb_config) == 32, "mmapped");
+_Static_assert(sizeof(struct lb_config) == 40, "mmapped");
 _Static_assert(sizeof(struct meta_service) == 200, "layout");
 _Static_assert(sizeof(struct meta_locality) == 320, "layout");

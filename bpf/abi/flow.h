@@ -31,9 +31,13 @@ enum ct_flow_flags {
 	CT_F_FIN_REPLY = 256,
 	CT_F_RST = 512,
 	CT_F_VIA_XDP = 1024,     /* the first packet was finished by XDP */
-	CT_F_SEEN_SYNACK = 4096, /* synack_next is known */
+	CT_F_SEEN_SYNACK = 4096, /* ack_next is known */
+	CT_F_MIDSTREAM =
+	    8192, /* picked up without a SYN: the backend's first packet tells ack_next */
+	CT_F_FROM_POD = 16384, /* where the client is: packets from elsewhere are not its */
+	CT_F_FROM_WIRE = 32768,
 	CT_F_BRIDGE_PORT = 65536, /* the client is a port of a bridge; so may its backend be */
-	CT_F_MIDDLE = 2048,      /* the second pair of a flow through the stack: SNAT at egress */
+	CT_F_MIDDLE = 2048,       /* the second pair of a flow through the stack: SNAT at egress */
 };
 
 /* Where a past-the-stack flow's packets of this direction go next, or those that cross a bridge.
@@ -61,7 +65,10 @@ struct ct_flow {
 	__u32 service_id;
 	__u32 backend_id;
 	__u32 backend_generation;
-	__u32 synack_next;     /* host order: the ACK number that promotes a half-open flow */
+	/* Host order. Half-open original: the ACK number that promotes it. Established: the last
+	 * ACK number that this direction carried; the other side's FIN or RST must be near it.
+	 */
+	__u32 ack_next;
 	__u32 ingress_ifindex; /* of the first packet */
 	struct ct_next_hop next_hop;
 };

@@ -28,5 +28,5 @@ struct lb_settings {
 	struct lb_addr hairpin4; /* source of a pod's packets to itself */
 	struct lb_addr hairpin6;
 	__u32 refusals_per_s; /* ICMP/RST made per second and CPU */
-	__u32 pad;
+	__u32 hash_seed; /* random per load: nobody may guess ports and choices; not for Maglev */
 };

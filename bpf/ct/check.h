@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What an existing flow means for this packet. */
 #pragma once
-#include "flow.h"
+#include "pair.h"
+#include "touch.h"
+
+/* Where a packet with a service address comes from. */
+enum origin {
+	ORIGIN_POD = 1,  /* a pod device of this node */
+	ORIGIN_WIRE = 2, /* an uplink or overlay */
+	ORIGIN_NODE = 3, /* a socket of this node */
+};
 
 enum flow_verdict {
 	FLOW_USE = 0,
@@ -41,7 +49,7 @@ static __always_inline int is_flow_over(const struct work *w, const struct ct_fl
 	if (t->proto == IPPROTO_SCTP_ && w->pkt.sctp_chunk != SCTP_INIT)
 		return 0; /* an association ends by itself, like TCP */
 	return (!(state & BACKEND_F_SERVING) && has_other_backend(w, f)) ||
-	       is_expired(t, f, bpf_ktime_get_ns());
+	       is_expired(t, f, now_ns());
 }
 
 /* Is this the client's acknowledgement of the backend's SYN-ACK? A flood cannot know the number. */
@@ -49,8 +57,8 @@ static __always_inline int is_handshake_done(const struct work *w, const struct 
 {
 	return w->pkt.tuple.proto == IPPROTO_TCP_ &&
 	       (f->flags & (CT_F_ESTABLISHED | CT_F_SEEN_SYNACK)) == CT_F_SEEN_SYNACK &&
-	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
-	       bpf_ntohl(w->pkt.tcp_ack) - f->synack_next < 65536;
+	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK &&
+	       bpf_ntohl(w->pkt.tcp_ack) - f->ack_next < 65536;
 }
 
 /* Promotes when this packet ends the handshake; *f becomes the established entry. */
@@ -74,18 +82,45 @@ static __always_inline enum flow_verdict check_original(struct work *w, struct c
 	return check_handshake(w, f);
 }
 
-/* The backend's SYN-ACK: the original direction remembers which number acknowledges it. */
+/* The backend's SYN-ACK, or its first answer to a connection picked up midway: the original
+ * direction remembers which number acknowledges it.
+ */
 static __always_inline void note_synack(struct work *w, const struct ct_flow *f)
 {
+	int is_synack = (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 	struct ct_flow *original;
 
 	if (w->pkt.tuple.proto != IPPROTO_TCP_ || setting(SETTING_READ_ONLY) ||
-	    (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+	    (f->flags & CT_F_ESTABLISHED) || (w->pkt.tcp_flags & TCP_RST))
+		return;
+	if (!is_synack && !(f->flags & CT_F_MIDSTREAM))
 		return;
 	w->reply = f->peer;
 	original = bpf_map_lookup_elem(&ct_half_open, &w->reply);
-	if (original) {
-		original->synack_next = bpf_ntohl(w->pkt.tcp_seq) + 1;
-		original->flags |= CT_F_SEEN_SYNACK;
-	}
+	if (!original || !is_same_tuple(&original->peer, &w->pkt.tuple) ||
+	    (!is_synack && (original->flags & CT_F_SEEN_SYNACK)))
+		return;
+	original->ack_next = bpf_ntohl(w->pkt.tcp_seq) + is_synack;
+	__sync_fetch_and_or(&original->flags, CT_F_SEEN_SYNACK);
+}
+
+/* Does the packet open something: a SYN, a SCTP INIT, any datagram? */
+static __always_inline int is_opening(const struct pkt *p)
+{
+	if (p->tuple.proto == IPPROTO_TCP_)
+		return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return p->tuple.proto != IPPROTO_SCTP_ || p->sctp_chunk == SCTP_INIT;
+}
+
+/* Who may be the client of this flow's original direction: an address alone proves nothing, since
+ * a pod or an outside host can forge one.
+ */
+static __always_inline int is_from_its_client(const struct ct_flow *f, enum origin origin,
+					      __u32 ifindex)
+{
+	if (origin == ORIGIN_POD)
+		return (f->flags & CT_F_FROM_POD) && f->ingress_ifindex == ifindex;
+	if (origin == ORIGIN_WIRE)
+		return !!(f->flags & CT_F_FROM_WIRE);
+	return !(f->flags & (CT_F_FROM_POD | CT_F_FROM_WIRE));
 }

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* From a first packet to a flow: frontend, client's scope, backend, way, reply tuple. */
 #pragma once
-#include "flow.h"
+#include "check.h"
+#include "netfilter.h"
 #include "../lb/select.h"
 #include "../net/fib.h"
 #include "../net/hash.h"
-
-/* Where a packet with a service address comes from. */
-enum origin {
-	ORIGIN_POD = 1,  /* a pod device of this node */
-	ORIGIN_WIRE = 2, /* an uplink or overlay */
-	ORIGIN_NODE = 3, /* a socket of this node */
-};
 
 enum new_flow_result {
 	NEW_FLOW_OK = 0,
@@ -31,17 +25,23 @@ static __always_inline int is_internal_client(const struct work *w, enum origin 
 	return setting(SETTING_CLUSTER_CIDRS) && in_range_set(RANGE_SET_CLUSTER, &w->pkt.tuple.src);
 }
 
+static __always_inline int is_maglev(const struct lb_frontend *fe, int is_internal)
+{
+	return !!(fe->flags &
+		  (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV));
+}
+
 /* The choice is by hash and not by a random number, so that tc, which sees the packet after XDP
  * left it alone, chooses the same. The sequence number of a SYN makes it random enough.
  */
-static __always_inline int choose_backend(struct work *w, const struct lb_frontend *fe,
-					  int is_internal, enum origin origin)
+static __noinline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
+				     enum origin origin)
 {
-	int is_maglev =
-	    fe->flags & (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV);
-	return select_backend(
-	    fe, is_internal, origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src,
-	    hash_tuple(&w->pkt.tuple, is_maglev ? 0 : w->pkt.tcp_seq), &w->choice);
+	const struct lb_addr *client = origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src;
+	__u32 seed = is_maglev(fe, is_internal) ? 0 : w->pkt.tcp_seq ^ settings.hash_seed;
+
+	seed += w->attempt;
+	return select_backend(fe, is_internal, client, hash_tuple(&w->pkt.tuple, seed), &w->choice);
 }
 
 /* XDP: does the way out take frames from this device's XDP program? */
@@ -68,6 +68,7 @@ static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct 
 struct port_search {
 	struct work *w;
 	__u32 start;
+	__u32 step;
 	int err;
 };
 
@@ -76,24 +77,31 @@ static long try_port(__u32 i, struct port_search *search)
 	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
 	struct work *w = search->w;
 
-	w->reply.dport = bpf_htons(settings.snat_port_min + (search->start + i) % range);
-	search->err = create_pair(w);
+	if (!i && !(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE)))
+		w->reply.dport = w->pkt.tuple.sport;
+	else
+		w->reply.dport =
+		    bpf_htons(settings.snat_port_min + (search->start + i * search->step) % range);
+	search->err = create_pair(w, i >= SNAT_TRIES / 2);
 	return search->err != -1;
 }
 
 /* Reserves a reply tuple: the client's own port where the source is kept and nobody has it, else
- * one of the SNAT range. Returns 0, -1 (all taken) or -2 (table full).
+ * one of the SNAT range. Ports are probed by double hashing: neighbours would cluster, and fail far
+ * below a full range. Returns 0, -1 (all taken) or -2 (table full).
  */
 static __noinline int reserve_reply(struct work *w)
 {
-	struct port_search search = {.w = w, .start = hash_tuple(&w->pkt.tuple, 0x5eed), .err = -1};
+	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
+	struct port_search search = {
+	    .w = w,
+	    .start = hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x5eed),
+	    .step = range > SNAT_TRIES ?
+			hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x57e9) % range | 1 :
+			1,
+	    .err = -1,
+	};
 
-	if (!(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE))) {
-		w->reply.dport = w->pkt.tuple.sport;
-		search.err = create_pair(w);
-		if (search.err != -1)
-			return search.err;
-	}
 	bpf_loop(SNAT_TRIES, try_port, &search, 0);
 	return search.err;
 }
@@ -114,6 +122,9 @@ static __noinline int create_middle(struct work *w)
 	w->pkt.tuple.sport = w->reply.dport;
 	w->pkt.tuple.dir = CT_MIDDLE;
 	w->reply.dst = w->snat_source;
+	/* The first pair's SYN reuse does not know this one's old established entry. */
+	if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTING_READ_ONLY))
+		bpf_map_delete_elem(&ct_flows, &w->pkt.tuple);
 	w->flow.flags = CT_F_MIDDLE | CT_F_RESTORE_INGRESS | (flags & CT_F_EXTERNAL);
 	err = reserve_reply(w);
 	w->reply.dst = w->saved.src;
@@ -175,8 +186,10 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 	if ((fe->flags & FRONTEND_F_EXTERNAL_LOCAL) && !is_internal)
 		return 0;
 	rc = lookup_route(ctx, w, w->ifindex, &w->pkt.tuple.src, &w->choice.addr);
-	if (rc == BPF_FIB_LKUP_RET_NOT_FWDED)
-		return 0; /* the node itself is the backend */
+	/* The node itself is the backend; the kernel says the same where there is no route at all.
+	 */
+	if (rc == BPF_FIB_LKUP_RET_NOT_FWDED && is_node_address(&w->choice.addr))
+		return 0;
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP_REASON_NO_ROUTE;
 	class_ = device_class(w->fib.ifindex);
@@ -195,6 +208,17 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 	return snat_source_of(w, w->fib.ifindex, &w->reply.dst) ? DROP_REASON_NO_SNAT_SOURCE : 0;
 }
 
+/* Does the stack have a connection with these ends that is not ours? */
+static __always_inline int is_known_elsewhere(void *ctx, const struct ct_tuple *t,
+					      int is_mid_stream)
+{
+	if (is_mid_stream && is_takeover())
+		return 1;
+	if (t->proto == IPPROTO_TCP_ && !is_mid_stream)
+		return 0;
+	return !!(nf_conntrack_status(ctx, t) & NF_IPS_DST_NAT);
+}
+
 /* Makes a flow for w->pkt from w->address_flags, origin and ifindex. On OK w->flow is its original
  * direction; w->service_id and w->reason tell about the rest. xdp: leave whatever XDP cannot
  * finish, without a trace. Not inlined: its stack must not add to that of the rewriting.
@@ -209,6 +233,9 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 
 	w->service_id = 0;
 	w->reason = 0;
+	w->attempt = 0;
+	if (is_draining())
+		return NEW_FLOW_NOT_OURS;
 	if (!fe) {
 		if ((address_flags & ADDRESS_F_CLUSTER_IP) && !(address_flags & ADDRESS_F_NODE))
 			return NEW_FLOW_REFUSE;
@@ -218,18 +245,9 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	is_mid_stream =
 	    t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 	is_internal = is_internal_client(w, origin);
-	if (is_mid_stream) {
-		if (xdp)
-			return NEW_FLOW_LEAVE;
-		if (is_takeover())
-			return NEW_FLOW_PASS_UP;
-		/* Maglev leads to the same backend as long as the list is the same. With SNAT the
-		 * port would differ: better a reset than a hanging client.
-		 */
-		if (!(fe->flags &
-		      (is_internal ? FRONTEND_F_INTERNAL_MAGLEV : FRONTEND_F_EXTERNAL_MAGLEV)))
-			return NEW_FLOW_REFUSE;
-	}
+	/* kube-proxy's connections go on with its DNAT until they end; XDP cannot ask for them. */
+	if (xdp ? is_mid_stream || is_takeover() : is_known_elsewhere(ctx, t, is_mid_stream))
+		return xdp ? NEW_FLOW_LEAVE : NEW_FLOW_PASS_UP;
 	if (!is_client_allowed(fe, &t->src, origin == ORIGIN_NODE)) {
 		w->reason = DROP_REASON_SOURCE_RANGE;
 		return NEW_FLOW_DROP;
@@ -240,13 +258,27 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		if (fe)
 			err = choose_backend(w, fe, is_internal, origin);
 	}
+	/* A packet of a local socket can't be sent back to this node's own address: the stack would
+	 * take it for forged. Another backend then; where there is none the socket hooks serve it.
+	 */
+	for (__u32 i = 0; i < 4; i++) {
+		if (origin != ORIGIN_NODE || err || !fe || !is_node_address(&w->choice.addr))
+			break;
+		w->attempt = i + 1;
+		err = choose_backend(w, fe, is_internal, origin);
+	}
 	if (err == SELECT_REFUSE)
 		return NEW_FLOW_REFUSE;
 	if (err || !fe) {
 		w->reason = err == SELECT_DROP ? DROP_REASON_NO_LOCAL_BACKEND : DROP_REASON_STALE;
 		return NEW_FLOW_DROP;
 	}
-	now = bpf_ktime_get_ns();
+	/* Maglev leads to the same backend as long as the list is the same. Another choice would
+	 * meet a backend that knows nothing of it: better a reset than a hanging client.
+	 */
+	if (is_mid_stream && (!is_maglev(fe, is_internal) || (w->pkt.tcp_flags & TCP_RST)))
+		return NEW_FLOW_REFUSE;
+	now = now_ns();
 	__builtin_memset(&w->flow, 0, sizeof(w->flow));
 	w->flow.created_ns = now;
 	w->flow.last_seen_ns = now;
@@ -256,7 +288,12 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	w->flow.backend_id = w->choice.backend_id;
 	w->flow.backend_generation = w->choice.backend_generation;
 	w->flow.ingress_ifindex = w->ifindex;
-	w->flow.flags = (is_internal ? 0 : CT_F_EXTERNAL) | (xdp ? CT_F_VIA_XDP : 0);
+	w->flow.flags = (is_internal ? 0 : CT_F_EXTERNAL) | (xdp ? CT_F_VIA_XDP : 0) |
+			(is_mid_stream ? CT_F_MIDSTREAM : 0);
+	if (origin == ORIGIN_POD)
+		w->flow.flags |= CT_F_FROM_POD;
+	else if (origin == ORIGIN_WIRE)
+		w->flow.flags |= CT_F_FROM_WIRE;
 	__builtin_memset(&w->reply, 0, sizeof(w->reply));
 	w->reply.src = w->choice.addr;
 	w->reply.sport = w->choice.port;
@@ -283,12 +320,6 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		w->reason = create_middle(w);
 		if (w->reason)
 			return NEW_FLOW_DROP;
-	}
-	if (is_mid_stream) {
-		struct ct_flow *made = bpf_map_lookup_elem(&ct_half_open, t);
-
-		if (made)
-			promote(w, t, made);
 	}
 	remember_affinity(fe, origin == ORIGIN_NODE ? &w->no_client : &t->src, &w->choice);
 	if (w->choice.affinity_hit) {

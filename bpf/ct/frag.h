@@ -18,7 +18,7 @@ static __always_inline void remember_fragment(const struct pkt *p)
 {
 	struct frag_key key;
 	struct frag_ports ports = {
-	    .created_ns = bpf_ktime_get_ns(),
+	    .created_ns = bpf_ktime_get_coarse_ns(),
 	    .sport = p->tuple.sport,
 	    .dport = p->tuple.dport,
 	};
@@ -37,7 +37,7 @@ static __always_inline int lookup_fragment(struct pkt *p)
 
 	frag_key_of(&key, p);
 	ports = bpf_map_lookup_elem(&frags, &key);
-	if (!ports || bpf_ktime_get_ns() - ports->created_ns > FRAG_TIMEOUT_NS)
+	if (!ports || bpf_ktime_get_coarse_ns() - ports->created_ns > FRAG_TIMEOUT_NS)
 		return -1;
 	p->tuple.sport = ports->sport;
 	p->tuple.dport = ports->dport;

@@ -92,6 +92,10 @@ static __always_inline int lookup_socket(__u64 cookie, const struct sock_dst *ds
 		return 0;
 	choose(c, known->backend_id, b);
 	c->affinity_hit = 0;
+	sock_key(&key, cookie, &c->addr, c->port, dst->proto, SOCK_REVERSE);
+	/* An LRU may have dropped the other half: without it answers would show the backend. */
+	if (!bpf_map_lookup_elem(&sock_reverse, &key))
+		remember_socket(cookie, dst, c, service_id);
 	return 1;
 }
 
@@ -102,6 +106,12 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, &dst->addr);
 	struct lb_addr node = {};
 	struct choice c = {};
+	/* A connected UDP socket would keep a dead backend for ever, since no hook runs when it
+	 * sends: by default its packets are translated at egress instead. That can't reach this
+	 * node's own addresses, so a backend there is taken here. Refusals come with a datagram.
+	 */
+	int is_udp_connect = dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_CONNECT &&
+			     !setting(SETTING_SOCK_UDP_CONNECT);
 	struct lb_frontend *fe;
 	struct stats_service *s;
 	__u64 cookie;
@@ -116,10 +126,14 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
 	if (!fe)
 		goto none;
-	if (!is_client_allowed(fe, &node, 1))
-		return SOCK_ALLOW; /* the packet path drops it */
+	/* The packet path drops it. Of a pod's socket only that path knows the client's address. */
+	if (is_host_socket(owner) ? !is_client_allowed(fe, &node, 1) :
+				    fe->flags & (FRONTEND_F_SOURCE_RANGES | FRONTEND_F_AFFINITY))
+		return SOCK_ALLOW;
 	cookie = socket_cookie_of(owner);
 	if (dst->proto != IPPROTO_UDP_ || !lookup_socket(cookie, dst, fe->service_id, &c)) {
+		if (is_draining())
+			return SOCK_ALLOW;
 		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
 		if (err == SELECT_STALE) {
 			fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
@@ -127,6 +141,8 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 				return SOCK_ALLOW;
 			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
 		}
+		if (is_udp_connect && (err || !is_node_address(&c.addr)))
+			return SOCK_ALLOW;
 		if (err == SELECT_REFUSE)
 			goto refused;
 		/* Local policy means silence, and a connect cannot be silent: the packet path
@@ -146,7 +162,8 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	*changed = 1;
 	return SOCK_ALLOW;
 none:
-	if (!(address->flags & ADDRESS_F_CLUSTER_IP) || (address->flags & ADDRESS_F_NODE))
+	if (is_udp_connect || !(address->flags & ADDRESS_F_CLUSTER_IP) ||
+	    (address->flags & ADDRESS_F_NODE) || is_draining())
 		return SOCK_ALLOW;
 refused:
 	count_path(PATH_SOCK_REFUSED, 0);
@@ -161,6 +178,8 @@ static __always_inline void restore_socket(const struct sock_owner *owner, struc
 	struct sock_reverse *known;
 
 	*changed = 0;
+	if (!is_our_socket(owner))
+		return;
 	sock_key(&key, socket_cookie_of(owner), &dst->addr, dst->port, dst->proto, SOCK_REVERSE);
 	known = bpf_map_lookup_elem(&sock_reverse, &key);
 	if (!known)
@@ -204,14 +223,10 @@ static __always_inline void write6(struct bpf_sock_addr *ctx, const struct sock_
 	ctx->user_port = dst->port;
 }
 
-/* A connected UDP socket would keep a dead backend for ever, since no hook runs when it sends: by
- * default its packets are translated at egress instead.
- */
+/* Of the connection-oriented protocols only TCP has these hooks. */
 static __always_inline int is_connect_ours(const struct sock_owner *owner, __u8 proto)
 {
-	if (proto != IPPROTO_TCP_ && !(proto == IPPROTO_UDP_ && setting(SETTING_SOCK_UDP_CONNECT)))
-		return 0;
-	return is_our_socket(owner);
+	return (proto == IPPROTO_TCP_ || proto == IPPROTO_UDP_) && is_our_socket(owner);
 }
 
 static __always_inline int finish_socket(int ret)

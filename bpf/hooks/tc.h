@@ -9,7 +9,11 @@
 #include "../net/refuse.h"
 #include "../observe/finish.h"
 
-#define HEADERS_MAX 160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
+#define SETTINGS_WITH_MIDDLE \
+	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
+
+#define PACKET_HOST_ 0   /* skb->pkt_type: to us */
+#define HEADERS_MAX  160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
 
 static __always_inline int parse_skb(struct __sk_buff *skb, struct pkt *p)
 {
@@ -23,6 +27,9 @@ static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt
 {
 	__u32 l4_len = p->tuple.proto == IPPROTO_TCP_ ? p->tcp_hdr_len : sizeof(struct udphdr);
 
+	/* SCTP's GSO keeps every chunk's own size: it was cut to fit by the sender. */
+	if (p->tuple.proto == IPPROTO_SCTP_ && skb->gso_size)
+		return 0;
 	return skb->gso_size ? p->l4_off - p->l3_off + l4_len + skb->gso_size : p->l3_len;
 }
 
@@ -52,13 +59,14 @@ static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum or
 	return refuse_skb(skb, w, 0, (__u32)origin << 24 | service_id);
 }
 
-/* Past the stack: translated wholly and out, towards the flow's next hop. */
-static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct_flow *f,
-				__u32 path)
+/* Translated wholly and out, towards the flow's next hop: past the stack, or from this node's own
+ * socket by the backend's route instead of the service's.
+ */
+static __noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
 {
 	struct ct_next_hop *nh = &f->next_hop;
 	__u32 ifindex = nh->ifindex, mtu = nh->mtu;
-	int is_cached = is_next_hop_valid(nh);
+	int is_cached = is_next_hop_valid(nh), is_node = path == PATH_NODE_EGRESS;
 	__u8 macs[12];
 	long rc;
 
@@ -76,11 +84,12 @@ static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct
 			store_next_hop(nh, &w->fib);
 	}
 	if (mtu && segment_len(skb, &w->pkt) > mtu) {
-		if (!w->pkt.dont_frag)
-			return drop_skb(skb, w, DROP_REASON_TOO_BIG, f->service_id);
-		return refuse_skb(skb, w, mtu, (__u32)ORIGIN_WIRE << 24 | f->service_id);
+		/* Also without DF: nobody fragments past the stack, and Linux senders listen. */
+		return refuse_skb(skb, w, mtu,
+				  (__u32)(is_node ? ORIGIN_NODE : ORIGIN_WIRE) << 24 |
+				      f->service_id);
 	}
-	if (decrement_ttl_skb(skb, &w->pkt))
+	if (!is_node && decrement_ttl_skb(skb, &w->pkt))
 		return drop_skb(skb, w, DROP_REASON_TTL, f->service_id);
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -93,21 +102,6 @@ static __noinline int send_past(struct __sk_buff *skb, struct work *w, struct ct
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	return bpf_redirect(ifindex, 0);
-}
-
-/* This node's own packet leaves for the backend by the backend's route, not the service's. */
-static __always_inline int send_from_node(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
-{
-	long rc;
-
-	w->reply = f->peer;
-	rc = lookup_route(skb, w, skb->ifindex, &w->reply.dst, &w->reply.src);
-	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
-		return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
-	if (xlate_skb(skb, &w->pkt, &w->reply))
-		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-	count_path(PATH_NODE_EGRESS, w->pkt.l3_len);
-	return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
 }
 
 /* A translated packet between two ports of one bridge is addressed to the backend itself, so that
@@ -160,9 +154,9 @@ static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct 
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
 	if (flags & CT_F_PAST_STACK)
-		return send_past(skb, w, f, PATH_REMOTE_TC);
+		return send_out(skb, w, f, PATH_REMOTE_TC);
 	if (flags & CT_F_NODE_CLIENT)
-		return send_from_node(skb, w, f);
+		return send_out(skb, w, f, PATH_NODE_EGRESS);
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -191,7 +185,7 @@ static __noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct 
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
 	if (flags & CT_F_PAST_STACK)
-		return send_past(skb, w, f, PATH_REPLY_TC);
+		return send_out(skb, w, f, PATH_REPLY_TC);
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -247,7 +241,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	if (!w->pkt.has_l4 && lookup_fragment(&w->pkt)) {
 		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 		/* A node's own address gets fragments that are none of ours. */
-		if (address && !(address->flags & ADDRESS_F_NODE))
+		if (address && !(address->flags & ADDRESS_F_NODE) && !is_takeover() &&
+		    !is_draining())
 			return drop_skb(skb, w, DROP_REASON_FRAGMENT_UNKNOWN, 0);
 		return TC_NEXT;
 	}
@@ -259,7 +254,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 		if (address)
 			address_flags = address->flags;
-		else if (setting(SETTING_SERVICE_CIDRS) && in_range_set(RANGE_SET_SERVICE, &t->dst))
+		else if (setting(SETTING_SERVICE_CIDRS) &&
+			 in_range_set(RANGE_SET_SERVICE, &t->dst) && !is_draining())
 			return drop_skb(skb, w, DROP_REASON_UNKNOWN_SERVICE_IP, 0);
 		else if (origin != ORIGIN_POD || !is_hairpin_address(&t->dst))
 			return TC_NEXT;
@@ -274,6 +270,13 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			f = lookup_half_open(t);
 		else
 			f = bpf_map_lookup_elem(&ct_any, t);
+	}
+	if (f && !is_from_its_client(f, origin, skb->ifindex)) {
+		/* rp_filter and the CNI's policy judge what claims to be another's packet. */
+		if ((f->flags & CT_F_ESTABLISHED) || !is_opening(&w->pkt))
+			return TC_NEXT;
+		delete_pair(w, t, f);
+		f = NULL;
 	}
 	if (f) {
 		enum flow_verdict verdict = check_original(w, &f);
@@ -296,9 +299,6 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		return TC_NEXT;
 	return begin_flow(skb, w, address_flags, origin);
 }
-
-#define SETTINGS_WITH_MIDDLE \
-	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
 
 /* The second half of a flow through the stack: its source becomes this node's at egress. */
 static __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
@@ -366,9 +366,9 @@ static __noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_
 	if (f && !!(f->flags & CT_F_RESTORE_INGRESS) == is_egress)
 		f = NULL;
 	if (!f) {
-		if (is_egress)
+		if (is_egress && !setting(SETTINGS_WITH_MIDDLE))
 			return TC_NEXT;
-		w->pkt.tuple.dir = CT_ORIGINAL;
+		w->pkt.tuple.dir = is_egress ? CT_MIDDLE : CT_ORIGINAL;
 		f = lookup_flow(&w->pkt.tuple);
 		if (!f)
 			return TC_NEXT;
@@ -437,7 +437,10 @@ int tc_uplink_in(struct __sk_buff *skb)
 	struct work *w = get_work();
 	int verdict;
 
-	if (!w)
+	/* A frame for another host, seen by a promiscuous device, is not ours to answer; one with a
+	 * VLAN tag comes again by the VLAN's own device, without it.
+	 */
+	if (!w || skb->pkt_type != PACKET_HOST_ || skb->vlan_present)
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, 0, &verdict))
 		return verdict;

@@ -54,9 +54,9 @@ SEC("xdp")
 int xdp_uplink(struct xdp_md *xdp)
 {
 	void *data = (void *)(long)xdp->data, *data_end = (void *)(long)xdp->data_end;
-	__u32 address_flags;
+	struct lb_address *address = NULL;
 	struct work *w = get_work();
-	struct lb_address *address;
+	__u32 address_flags;
 	struct ct_flow *f = NULL;
 	struct ct_tuple *t;
 
@@ -65,11 +65,13 @@ int xdp_uplink(struct xdp_md *xdp)
 		return XDP_PASS;
 	t = &w->pkt.tuple;
 	t->dir = CT_ORIGINAL;
-	address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 	if (t->proto == IPPROTO_TCP_)
 		f = bpf_map_lookup_elem(&ct_flows, t);
-	if (!f && !address)
-		return XDP_PASS;
+	if (!f) {
+		address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
+		if (!address)
+			return XDP_PASS;
+	}
 	address_flags = address ? address->flags : 0;
 	if (!f && (address_flags & ADDRESS_F_NODE)) {
 		t->dir = CT_REPLY;
@@ -86,9 +88,10 @@ int xdp_uplink(struct xdp_md *xdp)
 		t->dir = CT_ORIGINAL;
 	}
 	if (!f)
-		f = lookup_flow(t);
+		f = t->proto == IPPROTO_TCP_ ? lookup_half_open(t) : lookup_flow(t);
 	if (f) {
-		if (!(f->flags & CT_F_PAST_STACK))
+		if (!(f->flags & CT_F_PAST_STACK) ||
+		    !is_from_its_client(f, ORIGIN_WIRE, xdp->ingress_ifindex))
 			return XDP_PASS;
 		if (is_flow_over(w, f) || !resolve_next_hop(xdp, w, f))
 			return leave_to_tc(w);

@@ -21,6 +21,15 @@ struct choice {
 	__u16 affinity_hit;
 };
 
+/* Another load balancer serves what is new. */
+static __always_inline int is_draining(void)
+{
+	__u32 zero = 0;
+	struct lb_config *config = bpf_map_lookup_elem(&lb_config, &zero);
+
+	return config && *(volatile __u64 *)&config->drain;
+}
+
 /* The frontend of addr:port, given what lb_addresses says about addr. */
 static __always_inline struct lb_frontend *lookup_frontend(const struct lb_addr *addr, __be16 port,
 							   __u8 proto, __u32 address_flags)
@@ -35,6 +44,13 @@ static __always_inline struct lb_frontend *lookup_frontend(const struct lb_addr 
 	__builtin_memset(&key.addr, 0, sizeof(key.addr));
 	key.kind = addr_is_v4(addr) ? FRONTEND_KIND_NODEPORT4 : FRONTEND_KIND_NODEPORT6;
 	return bpf_map_lookup_elem(&lb_frontends, &key);
+}
+
+static __always_inline int is_node_address(const struct lb_addr *addr)
+{
+	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, addr);
+
+	return address && (address->flags & ADDRESS_F_NODE);
 }
 
 static __always_inline int in_range_set(__u32 set, const struct lb_addr *addr)
@@ -97,7 +113,7 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 	struct lb_affinity_key akey = {};
 	struct lb_affinity *aff = NULL;
 	struct lb_backend *b;
-	__u32 slot, *id;
+	__u32 slot, backend_id, *id;
 
 	c->affinity_hit = 0;
 	if (!LB_RUN_COUNT(run)) {
@@ -106,12 +122,14 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 		return SELECT_REFUSE;
 	}
 	if (flags & FRONTEND_F_AFFINITY) {
-		__u64 now = bpf_ktime_get_ns();
+		__u64 now = bpf_ktime_get_coarse_ns();
 
 		akey.client = *client;
 		akey.service_id = fe->service_id;
 		aff = bpf_map_lookup_elem(&lb_affinity, &akey);
-		if (aff && now - aff->last_used_ns < fe->affinity_timeout_s * NSEC_PER_SEC &&
+		if (aff &&
+		    (__s64)(now - aff->last_used_ns) <
+			(__s64)(fe->affinity_timeout_s * NSEC_PER_SEC) &&
 		    (backend_state(aff->backend_id, aff->backend_generation, &b) & mask)) {
 			if (!setting(SETTING_READ_ONLY))
 				aff->last_used_ns = now;
@@ -125,11 +143,12 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 	id = bpf_map_lookup_elem(&lb_slots, &slot);
 	if (!id)
 		return SELECT_STALE;
-	b = lookup_backend(*(volatile __u32 *)id);
+	backend_id = *(volatile __u32 *)id;
+	b = lookup_backend(backend_id);
 	if (!b || b->service_id != fe->service_id ||
 	    !(*(volatile __u32 *)&b->state & BACKEND_F_ALIVE))
 		return SELECT_STALE;
-	return choose(c, *id, b);
+	return choose(c, backend_id, b);
 }
 
 /* Once the choice has become a flow: the client's next connections go the same way. */
@@ -138,7 +157,7 @@ static __always_inline void remember_affinity(const struct lb_frontend *fe,
 {
 	struct lb_affinity_key key = {.client = *client, .service_id = fe->service_id};
 	struct lb_affinity value = {
-	    .last_used_ns = bpf_ktime_get_ns(),
+	    .last_used_ns = bpf_ktime_get_coarse_ns(),
 	    .backend_id = c->backend_id,
 	    .backend_generation = c->backend_generation,
 	};

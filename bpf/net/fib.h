@@ -52,12 +52,12 @@ static __always_inline __u32 bridge_of(__u32 ifindex)
 static __always_inline int is_next_hop_valid(const struct ct_next_hop *nh)
 {
 	return nh->ifindex && nh->generation == (__u32)fib_generation() &&
-	       bpf_ktime_get_ns() < nh->expires_ns;
+	       bpf_ktime_get_coarse_ns() < nh->expires_ns;
 }
 
 static __always_inline void store_next_hop(struct ct_next_hop *nh, const struct bpf_fib_lookup *fib)
 {
-	nh->expires_ns = bpf_ktime_get_ns() + FIB_CACHE_NS;
+	nh->expires_ns = bpf_ktime_get_coarse_ns() + FIB_CACHE_NS;
 	nh->generation = fib_generation();
 	nh->mtu = fib->mtu_result;
 	__builtin_memcpy(nh->dmac, fib->dmac, 6);

@@ -1,7 +1,7 @@
 // Written by `npm run gen` from build/bpf/shunt.bpf.o; do not edit.
 // Field names are those of bpf/abi/*.h. Offsets are read from the loaded object, never from here.
 
-export const ABI_HASH = 0xeeb3f533e8d0f2c5n;
+export const ABI_HASH = 0x209782d842b87a67n;
 
 /** struct ct_flow, 128 bytes */
 export interface CtFlow {
@@ -14,7 +14,7 @@ export interface CtFlow {
   service_id: number;
   backend_id: number;
   backend_generation: number;
-  synack_next: number;
+  ack_next: number;
   ingress_ifindex: number;
   next_hop: CtNextHop;
 }
@@ -84,12 +84,13 @@ export interface LbBackend {
   locality_id: number;
 }
 
-/** struct lb_config, 32 bytes */
+/** struct lb_config, 40 bytes */
 export interface LbConfig {
   fib_generation: bigint;
   takeover_until_ns: bigint;
   agent_seen_ns: bigint;
   layout_version: bigint;
+  drain: bigint;
 }
 
 /** struct lb_device, 12 bytes */
@@ -144,6 +145,7 @@ export interface LbSettings {
   hairpin4: string; // address text
   hairpin6: string; // address text
   refusals_per_s: number;
+  hash_seed: number;
 }
 
 /** struct lb_src_range_key, 24 bytes */
@@ -305,10 +307,13 @@ export const CT_F_FIN_REPLY = 256;
 export const CT_F_RST = 512;
 export const CT_F_VIA_XDP = 1024;
 export const CT_F_SEEN_SYNACK = 4096;
+export const CT_F_MIDSTREAM = 8192;
+export const CT_F_FROM_POD = 16384;
+export const CT_F_FROM_WIRE = 32768;
 export const CT_F_BRIDGE_PORT = 65536;
 export const CT_F_MIDDLE = 2048;
 /** enum ct_flow_flags */
-export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_BRIDGE_PORT, CT_F_MIDDLE } as const;
+export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_MIDSTREAM, CT_F_FROM_POD, CT_F_FROM_WIRE, CT_F_BRIDGE_PORT, CT_F_MIDDLE } as const;
 export type CtFlowFlagsName = keyof typeof ct_flow_flags;
 
 export const DROP_REASON_NONE = 0;

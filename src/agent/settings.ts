@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import {
   type LbSettings,
   SETTING_CLUSTER_CIDRS,
@@ -33,5 +34,7 @@ export function settingsOf(options: AgentOptions, netnsCookie: bigint): LbSettin
     hairpin4: options.hairpinAddress4,
     hairpin6: options.hairpinAddress6,
     refusals_per_s: REFUSALS_PER_S,
+    // Nobody outside may guess SNAT ports and choices.
+    hash_seed: randomInt(2 ** 32),
   };
 }

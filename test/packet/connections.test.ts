@@ -1,7 +1,7 @@
 import { BACKEND_F_READY, BACKEND_F_SERVING } from '../../src/abi/index.js';
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { readdress, type TcpOptions, tcp } from '../support/packet/index.js';
-import { answer, first, more, podGets, podSends } from '../support/packet/steps.js';
+import { answer, first, more, podGets, podSends, wireSends } from '../support/packet/steps.js';
 import { flowPair, type Given, packetTable, type Row, type Step } from '../support/packet/table.js';
 
 /** A conversation of a pod with a service: what each side sends, and what becomes of it. */
@@ -114,7 +114,7 @@ function cases(b: Book): Row[] {
       steps: [
         t.says({ flags: 'S', seq: 1000 }),
         t.hears({ flags: 'SA', seq: 0xffffffff, ack: 1001 }),
-        // synack_next is 0 here, which also means "none yet".
+        // ack_next is 0 here, which must not read as "none yet".
         t.says({ flags: 'A', seq: 1001, ack: 100 }, { flows: t.flows('flows', ESTABLISHED) }),
       ],
     },
@@ -230,12 +230,44 @@ function cases(b: Book): Row[] {
       given,
       steps: [
         ...t.open(),
-        t.says({ flags: 'R', seq: 1 }, { flows: t.flows('flows', `${ESTABLISHED} RST`) }),
+        t.says({ flags: 'R', seq: 1001 }, { flows: t.flows('flows', `${ESTABLISHED} RST`) }),
         t.hears(
           { flags: 'PA', seq: 5001, ack: 1001, payload: 'x' },
           { flows: t.flows('flows', ESTABLISHED) },
         ),
         { ...t.again({ flags: 'S', seq: 2000 }), before: toSecond },
+      ],
+    },
+    {
+      does: `${v}: a reset far from what the backend expects counts for nothing, nor does a SYN after it`,
+      given,
+      steps: [
+        ...t.open(),
+        t.says({ flags: 'R', seq: 900_000_001 }, { flows: t.flows('flows', ESTABLISHED) }),
+        { ...t.again({ flags: 'S', seq: 2000 }), before: toSecond },
+      ],
+    },
+    {
+      does: `${v}: FINs far from what the other side expects do not end a connection`,
+      given,
+      steps: [
+        ...t.open(),
+        t.says({ flags: 'FA', seq: 900_000_001, ack: 5001 }),
+        t.hears({ flags: 'FA', seq: 900_000_001, ack: 1001 }, { flows: t.flows('flows', ESTABLISHED) }),
+        { ...t.again({ flags: 'S', seq: 2000 }), before: toSecond },
+      ],
+    },
+    {
+      does: `${v}: a packet of the client's tuple from another device is not the client's`,
+      given,
+      steps: [
+        ...t.open(),
+        wireSends({
+          in: tcp(t.client, t.service, { flags: 'A', seq: 1001, ack: 5001 }),
+          verdict: 'TCX_NEXT',
+          out: 'unchanged',
+          flows: t.flows('flows', ESTABLISHED),
+        }),
       ],
     },
     {
@@ -334,9 +366,12 @@ function cases(b: Book): Row[] {
           { flags: 'PA', seq: 5, ack: 99, payload: 'x' },
           {
             services: first(tcp(t.client, t.service, { payload: 'x' })),
-            flows: t.flows('flows', ESTABLISHED),
+            flows: t.flows('half_open', 'MIDSTREAM'),
           },
         ),
+        // Only the backend's own answer shows that the connection exists: a flood gets no further.
+        t.hears({ flags: 'PA', seq: 99, ack: 6, payload: 'y' }),
+        t.says({ flags: 'A', seq: 6, ack: 100 }, { flows: t.flows('flows', `${ESTABLISHED} MIDSTREAM`) }),
       ],
     },
     {

@@ -36,6 +36,7 @@ const settings: abi.LbSettings = {
   hairpin4: '169.254.42.1',
   hairpin6: 'fd00:5408:1::1',
   refusals_per_s: 1000,
+  hash_seed: 0,
 };
 const options: DatapathOptions = { pinPath, settings, sizes, programs: ['tc_uplink_in'] };
 
@@ -265,7 +266,7 @@ describe('the flow sweeper', () => {
     service_id: 1,
     backend_id: 1,
     backend_generation: 1,
-    synack_next: 0,
+    ack_next: 0,
     ingress_ifindex: 0,
     next_hop: {
       expires_ns: 0n,

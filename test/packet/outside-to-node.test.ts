@@ -620,14 +620,18 @@ function tooBig(b: Book): Row[] {
     },
   ];
   if (b.family === 4) {
+    const loose = udp(client, entry, { payload: 'x'.repeat(1440), ip: { df: false } });
     rows.push({
-      does: 'v4: one that may be fragmented is dropped and counted',
+      // Nobody fragments past the stack; Linux senders take the error as well without DF.
+      does: 'v4: one that may be fragmented is answered in the same way',
       given,
       steps: [
         wireSends({
-          in: udp(client, entry, { payload: 'x'.repeat(1440), ip: { df: false } }),
-          verdict: 'TC_ACT_SHOT',
-          drops: { TOO_BIG: 1 },
+          in: loose,
+          verdict: 'TC_ACT_REDIRECT',
+          out: icmpError('too-big', b.node, b.client, loose, { rest: 1400, quotedBytes: 128, ip: { id: 0 } }),
+          frame: 'swapped',
+          paths: { REFUSED: 1 },
           services: true,
         }),
       ],

@@ -6,6 +6,8 @@ import {
   ADDRESS_F_NODE,
   ADDRESS_F_NODE_PORTS,
   ADDRESS_F_PRIMARY,
+  CT_F_FROM_POD,
+  CT_F_FROM_WIRE,
   CT_F_SEEN_SYNACK,
   type CtFlow,
   ct_flow_flags,
@@ -49,6 +51,7 @@ const SIZES: Partial<Record<MapName, number>> = {
   meta_localities: 16,
 };
 
+const HIDDEN = CT_F_SEEN_SYNACK | CT_F_FROM_POD | CT_F_FROM_WIRE;
 const STATS_SHARDS = 8;
 const DIRECTIONS = ['original', 'reply', 'middle'];
 
@@ -62,6 +65,7 @@ const SETTINGS: LbSettings = {
   hairpin4: '169.254.42.1',
   hairpin6: 'fd00:5408:1::1',
   refusals_per_s: 1_000_000,
+  hash_seed: 0,
 };
 
 /** Counts since the last reset(), zeros left out; names without their prefixes. */
@@ -181,6 +185,7 @@ export class PacketWorld implements Disposable {
       takeover_until_ns: 0n,
       agent_seen_ns: 0n,
       layout_version: 1n,
+      drain: 0n,
       ...o,
     });
   }
@@ -289,8 +294,8 @@ export class PacketWorld implements Disposable {
 export const endpoint = (ip: string, port: number): string =>
   ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 
-/** SEEN_SYNACK is left out: only one entry of a pair carries it, between two packets. */
+/** Left out: what only one entry carries between two packets, and where the client is (rows of their own tell). */
 function flagText(f: CtFlow): string {
-  const names = flagNames(ct_flow_flags, f.flags & ~CT_F_SEEN_SYNACK).map((n) => n.replace('CT_F_', ''));
+  const names = flagNames(ct_flow_flags, f.flags & ~HIDDEN).map((n) => n.replace('CT_F_', ''));
   return names.length > 0 ? ` ${names.join(' ')}` : '';
 }

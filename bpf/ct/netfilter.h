@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What nf_conntrack knows. Only where the kernel offers the lookup (weak: without it the programs
+ * load all the same, and the answer is "nothing"); tc programs only.
+ */
+#pragma once
+#include "../maps/scratch.h"
+
+/* Fields that exist since 5.18; CO-RE finds where they are. */
+struct nf_conn {
+	unsigned long status;
+} __attribute__((preserve_access_index));
+
+struct bpf_ct_opts_v1 {
+	__s32 netns_id;
+	__s32 error;
+	__u8 l4proto;
+	__u8 dir;
+	__u8 reserved[2];
+};
+
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple,
+					 __u32 tuple_len, struct bpf_ct_opts_v1 *opts,
+					 __u32 opts_len) __ksym __weak;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
+
+#define NF_CT_CURRENT_NETNS -1
+#define NF_IPS_SEEN_REPLY   (1ul << 1)
+#define NF_IPS_DST_NAT      (1ul << 5)
+#define NF_KNOWN            (1ul << 63)
+
+/* nf_conntrack's entry for a packet with these ends, in either direction: its status with NF_KNOWN
+ * set, or 0 when there is none.
+ */
+static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, const struct ct_tuple *t)
+{
+	struct bpf_ct_opts_v1 opts = {.netns_id = NF_CT_CURRENT_NETNS, .l4proto = t->proto};
+	struct bpf_sock_tuple key = {};
+	unsigned long status;
+	struct nf_conn *ct;
+
+	if (!bpf_skb_ct_lookup || !bpf_ct_release)
+		return 0;
+	/* The lookup knows these two; for others it fails. */
+	if (t->proto != IPPROTO_TCP_ && t->proto != IPPROTO_UDP_)
+		return 0;
+	if (addr_is_v4(&t->src)) {
+		key.ipv4.saddr = t->src.w[3];
+		key.ipv4.daddr = t->dst.w[3];
+		key.ipv4.sport = t->sport;
+		key.ipv4.dport = t->dport;
+		ct = bpf_skb_ct_lookup(skb, &key, sizeof(key.ipv4), &opts, sizeof(opts));
+	} else {
+		__builtin_memcpy(key.ipv6.saddr, &t->src, 16);
+		__builtin_memcpy(key.ipv6.daddr, &t->dst, 16);
+		key.ipv6.sport = t->sport;
+		key.ipv6.dport = t->dport;
+		ct = bpf_skb_ct_lookup(skb, &key, sizeof(key.ipv6), &opts, sizeof(opts));
+	}
+	if (!ct)
+		return 0;
+	status = ct->status | NF_KNOWN;
+	bpf_ct_release(ct);
+	return status;
+}
