@@ -54,8 +54,9 @@ export class PacketBench implements AsyncDisposable {
   static async open(o: PacketBenchOptions): Promise<PacketBench> {
     const bench = new PacketBench(await Driver.open());
     try {
-      for (const c of o.cases) {
-        for (const [object, path] of o.objects.entries()) await bench.#prepare(c, object, path);
+      for (const [object, path] of o.objects.entries()) {
+        await bench.#openWorlds(o.cases, object, path);
+        for (const c of o.cases) bench.#prepare(c, object);
       }
     } catch (error) {
       bench.close();
@@ -69,11 +70,13 @@ export class PacketBench implements AsyncDisposable {
   }
 
   /**
-   * Runs every case on a few packets and compares verdict and counters with what the case claims.
+   * Runs every case, or the one of that id, on a few packets and compares verdict and counters with what the case
+   * claims.
    * @throws Error naming the first case that takes another way than it claims.
    */
-  verify(): void {
+  verify(id?: string): void {
     for (const p of this.#prepared) {
+      if (id !== undefined && idOf(p.case) !== id) continue;
       this.#before(p);
       const before = p.world.counted();
       const { verdict } = this.#run(p, p.slot, CHECKED);
@@ -120,14 +123,18 @@ export class PacketBench implements AsyncDisposable {
     }));
   }
 
-  async #prepare(c: PacketCase, object: number, path: string): Promise<void> {
-    const state = `${object} ${c.world}`;
-    let world = this.#worlds.get(state);
-    if (!world) {
-      world = await BenchWorld.open(path);
-      this.#worlds.set(state, world);
-      addServices(world, c.world);
+  async #openWorlds(cases: readonly PacketCase[], object: number, path: string): Promise<void> {
+    for (const name of new Set(cases.map((c) => c.world))) {
+      const programs = cases.filter((c) => c.world === name).flatMap((c) => [c.stop.program, ...c.helpers]);
+      const world = await BenchWorld.open(path, [...new Set(programs)]);
+      this.#worlds.set(`${object} ${name}`, world);
+      addServices(world, name);
     }
+  }
+
+  #prepare(c: PacketCase, object: number): void {
+    const state = `${object} ${c.world}`;
+    const world = this.#worlds.get(state) as BenchWorld;
     const key = `${state} ${c.stop.program}`;
     let slot = this.#slots.get(key);
     if (slot === undefined) {

@@ -5,7 +5,7 @@ import { type Flow, offsets, type Protocol } from './frames.js';
 import { BOOKS, type Book } from './network.js';
 import { nodePortOf } from './services.js';
 import { establish, frameAt, ROUTES, type Route, type Stop } from './traffic.js';
-import type { BenchWorld } from './world.js';
+import type { BenchWorld, ProgramName } from './world.js';
 
 /**
  * Which maps a case meets. `flows`: few services, one established flow of each kind. `new`: few services, flow
@@ -26,6 +26,8 @@ export interface PacketCase {
   protocol: Protocol;
   world: WorldName;
   stop: Stop;
+  /** Programs that bring about the state, besides the one under test. */
+  helpers: readonly ProgramName[];
   verdict: number;
   /** Counters that every packet raises by one, and no others: proof that the path is the one named. */
   counted: readonly string[];
@@ -89,6 +91,7 @@ function nobody({ family, protocol, book }: Kind): PacketCase[] {
     protocol,
     world: 'flows',
     stop,
+    helpers: [],
     verdict: where === 'XDP' ? VERDICT.xdpPass : VERDICT.next,
     counted: [],
     repeat: REPEAT.established,
@@ -146,6 +149,7 @@ function established({ family, protocol, book }: Kind, way: Way): PacketCase[] {
     protocol,
     world: 'flows',
     stop: way.route[which],
+    helpers: [way.route.forward.program, way.route.back.program],
     verdict: way[which].verdict,
     counted: [way[which].counted],
     repeat: REPEAT.established,
@@ -165,6 +169,7 @@ function fresh({ family, protocol, book }: Kind, way: Way, world: 'new' | 'full'
     protocol,
     world,
     stop: way.route.forward,
+    helpers: [],
     verdict: way.forward.verdict,
     counted: [way.forward.counted, 'NEW_FLOWS'],
     repeat: REPEAT.fresh,
@@ -185,6 +190,7 @@ function freshToService({ family, protocol, book }: Kind): PacketCase[] {
     protocol,
     world,
     stop,
+    helpers: [],
     verdict: VERDICT.next,
     counted: ['LOCAL', 'NEW_FLOWS'],
     repeat: REPEAT.fresh,
@@ -222,6 +228,7 @@ function busy({ family, protocol, book }: Kind): PacketCase[] {
       protocol,
       world: 'many',
       stop,
+      helpers: [ROUTES.podToRemote.back.program],
       verdict: VERDICT.next,
       counted: ['LOCAL'],
       repeat: REPEAT.established,
@@ -268,6 +275,7 @@ function refused({ family, protocol, book }: Kind): PacketCase[] {
       protocol,
       world: 'flows',
       stop: pod,
+      helpers: [],
       verdict: VERDICT.redirect,
       counted: ['REFUSED'],
       repeat: REPEAT.fresh,
@@ -283,6 +291,7 @@ function refused({ family, protocol, book }: Kind): PacketCase[] {
       protocol,
       world: 'flows',
       stop: wire,
+      helpers: [],
       verdict: VERDICT.drop,
       counted: ['NO_LOCAL_BACKEND'],
       repeat: REPEAT.fresh,

@@ -18,9 +18,7 @@ import { BpfObject } from '../../src/native/index.js';
 import { BOOKS, DEVICES, makeNetwork } from './network.js';
 import { ServiceWriter } from './services.js';
 
-export const TC_PROGRAMS = ['tc_pod_in', 'tc_pod_out', 'tc_uplink_in', 'tc_uplink_out'] as const;
-export const PROGRAMS = [...TC_PROGRAMS, 'xdp_uplink'] as const;
-export type ProgramName = (typeof PROGRAMS)[number];
+export type ProgramName = 'tc_pod_in' | 'tc_pod_out' | 'tc_uplink_in' | 'tc_uplink_out' | 'xdp_uplink';
 
 const SHARDS = 8;
 /** Those that new flows go to; established TCP stays. */
@@ -35,9 +33,10 @@ export class BenchWorld implements Disposable {
 
   /**
    * @param path of the object under test
+   * @param programs the ones to load: each costs the verifier's time
    * @throws Error unless this process has a network namespace of its own; BpfError when the load fails.
    */
-  static async open(path: string): Promise<BenchWorld> {
+  static async open(path: string, programs: readonly ProgramName[]): Promise<BenchWorld> {
     makeNetwork();
     const abi = readAbi(readFileSync(path));
     const settings = abi.struct('lb_settings').encode({
@@ -57,7 +56,7 @@ export class BenchWorld implements Disposable {
       rodata: { settings },
       // Room for every service of both families and protocols.
       maxEntries: { stats_services: 65_536 * SHARDS },
-      programs: [...PROGRAMS],
+      programs: [...programs],
     });
     return new BenchWorld(object, abi);
   }
