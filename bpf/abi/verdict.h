@@ -22,6 +22,7 @@ enum drop_reason {
 	DROP_REASON_TOO_BIG = 16,       /* larger than the way out and no error could be sent */
 	DROP_REASON_SCTP_FRAGMENT = 17, /* first fragment that would need new SCTP ports */
 	DROP_REASON_TTL = 18,           /* hop limit used up where we forward past the stack */
+	DROP_REASON_LAYER3_DEVICE = 19, /* the backend is behind a device without Ethernet header */
 	DROP_REASON_MAX = 24,
 };
 

@@ -24,6 +24,9 @@ static __always_inline int has_other_backend(const struct work *w, const struct 
 	struct lb_address *address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 	struct lb_frontend *fe = NULL;
 
+	/* The second pair goes where the first leads: its own address is no service's. */
+	if (f->flags & CT_F_MIDDLE)
+		return 0;
 	if (address)
 		fe = lookup_frontend(&t->dst, t->dport, t->proto, address->flags);
 	return !fe || LB_RUN_COUNT(f->flags & CT_F_EXTERNAL ? fe->external : fe->internal);

@@ -194,6 +194,9 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 		return DROP_REASON_NO_ROUTE;
 	class_ = device_class(w->fib.ifindex);
 	is_local = class_ == DEVICE_POD || class_ == DEVICE_BRIDGE;
+	/* Nothing there could restore the reply. */
+	if (class_ == DEVICE_LAYER3)
+		return DROP_REASON_LAYER3_DEVICE;
 	if (origin == ORIGIN_POD || setting(SETTING_HOST_ROUTING_STACK) || is_local) {
 		w->needs_middle = !is_local || is_masqueraded(fe, is_internal, origin);
 		if (!w->needs_middle)

@@ -110,8 +110,8 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	 * sends: by default its packets are translated at egress instead. That can't reach this
 	 * node's own addresses, so a backend there is taken here. Refusals come with a datagram.
 	 */
-	int is_udp_connect = dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_CONNECT &&
-			     !setting(SETTING_SOCK_UDP_CONNECT);
+	int is_udp_connect = dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_CONNECT;
+	int is_left_to_packets = is_udp_connect && !setting(SETTING_SOCK_UDP_CONNECT);
 	struct lb_frontend *fe;
 	struct stats_service *s;
 	__u64 cookie;
@@ -141,17 +141,17 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 				return SOCK_ALLOW;
 			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
 		}
-		if (is_udp_connect && (err || !is_node_address(&c.addr)))
-			return SOCK_ALLOW;
-		if (err == SELECT_REFUSE)
+		if (err == SELECT_REFUSE && !is_udp_connect)
 			goto refused;
 		/* Local policy means silence, and a connect cannot be silent: the packet path
 		 * drops. */
-		if (err)
+		if (err || (is_left_to_packets && !is_node_address(&c.addr)))
 			return SOCK_ALLOW;
 		remember_socket(cookie, dst, &c, fe->service_id);
 		remember_affinity(fe, &node, &c);
 		count_new_flow(fe->service_id, c.backend_id);
+	} else if (is_left_to_packets && !is_node_address(&c.addr)) {
+		return SOCK_ALLOW;
 	}
 	s = c.affinity_hit ? stats_of(fe->service_id) : NULL;
 	if (s)

@@ -322,6 +322,9 @@ static __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 	w->reply = f->peer;
 	if (is_sctp_fragment(&w->pkt, f))
 		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
+	/* The client's edge knows them by the service's address, here it is the backend's. */
+	if (w->pkt.more_frags && w->pkt.has_l4)
+		remember_fragment(&w->pkt);
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(PATH_MIDDLE, w->pkt.l3_len);

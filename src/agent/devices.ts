@@ -41,7 +41,8 @@ export interface RouteFacts {
   type: number;
 }
 
-export type DeviceClass = 'pod' | 'overlay' | 'uplink' | 'bridge' | 'loopback';
+/** `layer3`: a tunnel without Ethernet header. Our programs parse Ethernet, so it gets none. */
+export type DeviceClass = 'pod' | 'overlay' | 'uplink' | 'bridge' | 'loopback' | 'layer3';
 
 export interface Device {
   ifindex: number;
@@ -67,18 +68,15 @@ const IFF_POINTOPOINT = 0x10;
 const SCOPE_GLOBAL = 0;
 const RTN_UNICAST = 1;
 
-const OVERLAY_KINDS = new Set([
-  'vxlan',
-  'geneve',
+const OVERLAY_KINDS = new Set(['vxlan', 'geneve', 'gretap', 'ip6gretap', 'erspan', 'ip6erspan']);
+
+/** Tunnels whose packets begin with the IP header. */
+const LAYER3_KINDS = new Set([
   'ipip',
   'sit',
   'ip6tnl',
   'gre',
-  'gretap',
   'ip6gre',
-  'ip6gretap',
-  'erspan',
-  'ip6erspan',
   'wireguard',
   'vti',
   'vti6',
@@ -163,6 +161,7 @@ class Context {
     if (this.#isPod(link)) return 'pod';
     // Fallback devices (tunl0, sit0) exist, down, wherever the module is loaded.
     if (isOverlay(link)) return link.up || this.#was(link, 'overlay') ? 'overlay' : undefined;
+    if (isLayer3(link)) return link.up ? 'layer3' : undefined;
     if (this.#isPodBridge(link)) return 'bridge';
     // A NIC under a bridge: what it receives reaches the bridge's own hooks.
     if (this.#isBridgePort(link)) return undefined;
@@ -205,10 +204,14 @@ class Context {
   }
 }
 
-/** A tun without Ethernet headers is a tunnel (VPN, flannel's udp backend); a tap is a machine's cable. */
 function isOverlay(link: LinkFacts): boolean {
+  return link.kind !== undefined && OVERLAY_KINDS.has(link.kind);
+}
+
+/** A tun without Ethernet headers is a tunnel (VPN, flannel's udp backend); a tap is a machine's cable. */
+function isLayer3(link: LinkFacts): boolean {
   if (!link.kind) return false;
-  return OVERLAY_KINDS.has(link.kind) || (link.kind === 'tun' && (link.flags & IFF_POINTOPOINT) !== 0);
+  return LAYER3_KINDS.has(link.kind) || (link.kind === 'tun' && (link.flags & IFF_POINTOPOINT) !== 0);
 }
 
 /** Devices that a route leads to; several for a multipath route. */

@@ -1,6 +1,7 @@
 import {
   type Abi,
   DEVICE_BRIDGE,
+  DEVICE_LAYER3,
   DEVICE_LOOPBACK,
   DEVICE_OVERLAY,
   DEVICE_POD,
@@ -36,6 +37,7 @@ const CLASS_VALUES: Record<DeviceClass, number> = {
   uplink: DEVICE_UPLINK,
   bridge: DEVICE_BRIDGE,
   loopback: DEVICE_LOOPBACK,
+  layer3: DEVICE_LAYER3,
 };
 
 /** The tables in the kernel. */

@@ -180,11 +180,14 @@ const rows: Row[] = [
   {
     it: 'names tunnels overlays, address or not',
     facts: {
-      links: ['vxlan', 'geneve', 'ipip', 'sit', 'ip6tnl', 'wireguard'].map((kind, i) =>
+      links: ['vxlan', 'geneve', 'gretap', 'ipip', 'sit', 'ip6tnl', 'wireguard'].map((kind, i) =>
         link(i + 10, kind, { kind }),
       ),
     },
-    want: ['vxlan', 'geneve', 'ipip', 'sit', 'ip6tnl', 'wireguard'].map((kind) => `${kind} overlay`),
+    want: [
+      ...['vxlan', 'geneve', 'gretap'].map((kind) => `${kind} overlay`),
+      ...['ipip', 'sit', 'ip6tnl', 'wireguard'].map((kind) => `${kind} layer3`),
+    ],
   },
   {
     it: 'leaves a tunnel device that is down alone',
@@ -192,9 +195,9 @@ const rows: Row[] = [
     want: [],
   },
   {
-    it: 'names a point-to-point tun an overlay',
+    it: 'tells a point-to-point tun, which has no Ethernet header, from an overlay',
     facts: { links: [link(7, 'tun0', { kind: 'tun', flags: UP | 0x10 })] },
-    want: ['tun0 overlay'],
+    want: ['tun0 layer3'],
   },
   {
     it: 'keeps a vxlan that is a bridge port an overlay and the bridge a bridge',
