@@ -92,9 +92,7 @@ describe.each([
       const node1 = addressOf(box.node('node1'), family);
       const silent = await tcpClient(box.outside, endpoint(node1, LOCAL.tcp), { count: 1, timeoutMs: 1500 });
       expect(silent.errors).toEqual({ ETIMEDOUT: 1 });
-      const { drops } = await cluster.shunt<{ drops: { reason: string; packets: number }[] }>('node1', [
-        'status',
-      ]);
+      const { drops } = await cluster.shunt<Status>('node1', ['status']);
       expect(drops.no_local_backend).toBeGreaterThan(0);
     });
 
