@@ -309,7 +309,8 @@ static __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 	f = lookup_flow(&w->pkt.tuple);
 	if (!f)
 		return TC_NEXT;
-	/* A pair of an earlier flow: what begins now without SNAT has none of its own to replace it. */
+	/* A pair of an earlier flow: what begins now without SNAT has none of its own to replace
+	 * it. */
 	if (is_flow_over(w, f)) {
 		delete_pair(w, &w->pkt.tuple, f);
 		return TC_NEXT;
