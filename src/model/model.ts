@@ -199,7 +199,15 @@ export class Model {
 
   #replaceOutcome(key: string, delta: DesiredDelta): void {
     const old = this.#outcomes.get(key);
-    const now = this.#computeOutcome(key);
+    let now: Outcome | undefined;
+    try {
+      now = this.#computeOutcome(key);
+    } catch (error) {
+      // A bug of ours: the service keeps what it had, and nobody else loses anything.
+      const message = `cannot be computed (${(error as Error).message}); it stays as it was. please report this`;
+      delta.warnings.push({ object: `Service ${key}`, field: 'spec', message });
+      return;
+    }
     if (now) this.#outcomes.set(key, now);
     else this.#outcomes.delete(key);
     for (const [id, service] of now?.services ?? []) {
