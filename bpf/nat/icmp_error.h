@@ -70,7 +70,7 @@ static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *
 		__builtin_memcpy(&t->src, &ip.daddr, 16);
 		__builtin_memcpy(&t->dst, &ip.saddr, 16);
 	}
-	if (!has_ports(t->proto))
+	if (!has_ports(t->proto) || e->inner_l4_off + sizeof(ports) > p->l3_off + p->l3_len)
 		return -1;
 	if (bpf_skb_load_bytes(skb, e->inner_l4_off, &ports, sizeof(ports)))
 		return -1;

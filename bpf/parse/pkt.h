@@ -49,6 +49,14 @@ static __always_inline int has_ports(__u8 proto)
 	return proto == IPPROTO_TCP_ || proto == IPPROTO_UDP_ || proto == IPPROTO_SCTP_;
 }
 
+/* The least that a packet has behind its IP header; SCTP has a chunk. */
+static __always_inline __u32 l4_header_len(__u8 proto)
+{
+	return proto == IPPROTO_TCP_  ? sizeof(struct tcphdr) :
+	       proto == IPPROTO_SCTP_ ? SCTP_HLEN + 1 :
+					8;
+}
+
 #define IP6_MAX_EXT 6
 
 struct ip6_frag_hdr {
@@ -62,6 +70,9 @@ static __always_inline int parse_ports(struct pkt *p, void *data, void *data_end
 {
 	__be16 *ports;
 
+	/* Ethernet padding is no header. */
+	if (off + l4_header_len(p->tuple.proto) > p->l3_off + p->l3_len)
+		return PARSE_BAD;
 	/* verifier: without the mask clang 14 loses the bound of the variable offset */
 	off &= 0x1ff;
 	p->l4_off = off;
@@ -132,7 +143,9 @@ static __always_inline int parse_v4(struct pkt *p, void *data, void *data_end)
 	p->plain = ihl == sizeof(*ip) && !(frag & 0x3fff);
 	if (ip->protocol == IPPROTO_ICMP_) {
 		p->l4_off = p->l3_off + ihl;
-		return frag & 0x3fff ? PARSE_NOT_OURS : PARSE_ICMP;
+		if (frag & 0x3fff)
+			return PARSE_NOT_OURS;
+		return ihl + l4_header_len(ip->protocol) > p->l3_len ? PARSE_BAD : PARSE_ICMP;
 	}
 	if (!p->has_l4) {
 		p->l4_off = p->l3_off + ihl;
@@ -166,7 +179,7 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 	if (next == IPPROTO_ICMPV6_) {
 		p->tuple.proto = next;
 		p->l4_off = off;
-		return PARSE_ICMP;
+		return sizeof(*ip) + l4_header_len(next) > p->l3_len ? PARSE_BAD : PARSE_ICMP;
 	}
 #pragma unroll
 	for (int i = 0; i < IP6_MAX_EXT; i++) {
