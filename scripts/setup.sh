@@ -92,6 +92,7 @@ nftables       nft
 iptables       iptables
 conntrack      conntrack
 bpftool        bpftool
+haproxy        haproxy
 '
 
 missing_packages() {
