@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Datapath, openDatapath } from '../datapath/open.js';
+import { DEFAULT_TIMEOUTS, type FlowTimeouts } from '../datapath/sweep.js';
 import { Model } from '../model/index.js';
 import { type BpfProgram, monotonicNs, netnsCookie, packageRoot, probeFeatures } from '../native/index.js';
 import type { PlanProblem } from '../plan/index.js';
@@ -44,7 +45,8 @@ export async function runAgent(
   const metrics = new AgentMetrics({ version: packageVersion(), servicesMax: options.metricsServices });
   try {
     const machine = checkMachine(options);
-    for (const warning of machine.warnings) log.warn(warning);
+    for (const warning of [...options.warnings, ...machine.warnings]) log.warn(warning);
+    adjustOomScore(options.oomScoreAdj, log);
     const { source, from } = openSource(options.source, options.serviceCIDRs, log, (sample) =>
       metrics.requested(sample),
     );
@@ -102,7 +104,7 @@ function makeAgent(
   if (datapath.reusedMaps.size > 0) log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
   else if (options.takeoverWindowS > 0) tables.setTakeover(options.takeoverWindowS);
   const problems = new WarningLog(log);
-  const sweeper = datapath.sweeper();
+  const sweeper = datapath.sweeper(flowTimeoutsOf(options));
   const programmer = new MapProgrammer({
     store,
     ranges: { cluster: options.clusterCIDRs, service: options.serviceCIDRs },
@@ -171,6 +173,27 @@ function packageVersion(): string {
     version: string;
   };
   return version;
+}
+
+function flowTimeoutsOf({ flowTimeouts }: AgentOptions): FlowTimeouts {
+  const { establishedS, halfClosedS } = flowTimeouts;
+  const nanoseconds = (seconds: number) => BigInt(Math.round(seconds * 1e9));
+  return {
+    ...DEFAULT_TIMEOUTS,
+    ...(establishedS !== undefined && { established: nanoseconds(establishedS) }),
+    ...(halfClosedS !== undefined && { halfClosed: nanoseconds(halfClosedS) }),
+  };
+}
+
+function adjustOomScore(value: number | undefined, log: Logger): void {
+  if (value === undefined) return;
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(value));
+  } catch (error) {
+    log.warn(
+      `set oom_score_adj to ${value}: ${messageOf(error)} (${codeOf(error)}). run with the capability SYS_RESOURCE, or leave --oom-score-adj out`,
+    );
+  }
 }
 
 function reportProblem({ service, code, map, message }: PlanProblem, warnings: WarningLog): void {

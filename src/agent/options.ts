@@ -4,8 +4,10 @@ import { parseBindAddress } from './health/bind-address.js';
 
 /** Where Services, EndpointSlices and Nodes come from. */
 export type SourceOptions =
-  | { kind: 'kubeconfig'; path: string; context?: string }
-  | { kind: 'in-cluster' }
+  | { kind: 'kubeconfig'; path: string; context?: string; server?: string }
+  | { kind: 'in-cluster'; server?: string }
+  /** No credentials. */
+  | { kind: 'server'; server: string }
   | { kind: 'manifests'; directory: string };
 
 /** Ports in host order, both ends inclusive. */
@@ -94,6 +96,12 @@ export interface AgentOptions {
   bindAddressHardFail: boolean;
   /** A change that waits for longer makes /healthz and the health checks answer 503. */
   healthStaleS: number;
+  /** oom_score_adj of this process; undefined: left alone. */
+  oomScoreAdj: number | undefined;
+  /** Idle times after which TCP flows are forgotten, where they differ from the data path's. */
+  flowTimeouts: { establishedS?: number; halfClosedS?: number };
+  /** Said once the log is open: options that have no effect. */
+  warnings: string[];
   /** Services that get metrics of their own, those with traffic first. */
   metricsServices: number;
   logLevel: LogLevel;
@@ -148,6 +156,9 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   configz: {},
   bindAddressHardFail: false,
   healthStaleS: 60,
+  oomScoreAdj: undefined,
+  flowTimeouts: {},
+  warnings: [],
   metricsServices: 500,
   logLevel: 'info',
   statusFile: undefined,

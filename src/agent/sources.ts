@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { KubeConfig } from '@kubernetes/client-node';
 import type { RequestSample } from '../kube/api-client.js';
 import { ApiSource } from '../kube/api-source.js';
 import { loadKubeConfig } from '../kube/kube-config.js';
@@ -30,6 +31,19 @@ export function openSource(
     });
     return { source, from: options.directory };
   }
+  const source = new ApiSource({ kubeConfig: kubeConfigOf(options), log: sourceLog, observe });
+  return { source, from: source.server };
+}
+
+function kubeConfigOf(options: Exclude<SourceOptions, { kind: 'manifests' }>): KubeConfig {
+  if (options.kind === 'server') {
+    const kubeConfig = new KubeConfig();
+    kubeConfig.loadFromClusterAndUser(
+      { name: 'master', server: options.server, skipTLSVerify: false },
+      { name: 'anonymous' },
+    );
+    return kubeConfig;
+  }
   const kubeConfig = loadKubeConfig(options.kind === 'kubeconfig' ? options.path : undefined);
   if (options.kind === 'kubeconfig' && options.context !== undefined) {
     if (!kubeConfig.getContextObject(options.context)) {
@@ -40,8 +54,13 @@ export function openSource(
     }
     kubeConfig.setCurrentContext(options.context);
   }
-  const source = new ApiSource({ kubeConfig, log: sourceLog, observe });
-  return { source, from: source.server };
+  const { server } = options;
+  if (server === undefined) return kubeConfig;
+  const current = kubeConfig.getCurrentCluster()?.name;
+  kubeConfig.clusters = kubeConfig.clusters.map((cluster) =>
+    cluster.name === current ? { ...cluster, server } : cluster,
+  );
+  return kubeConfig;
 }
 
 function checkDirectory(directory: string): void {

@@ -1,4 +1,13 @@
+import { writeFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import {
+  FLAG_GROUPS,
+  type FlagGroup,
+  KUBE_PROXY_FLAGS,
+  type KubeProxyFlag,
+} from '../../agent/config/flags.js';
+import type { GivenFlags } from '../../agent/config/given-flags.js';
+import type { KubeProxySettings } from '../../agent/config/resolve.js';
 import {
   type AgentOptions,
   type AgentOptionsInput,
@@ -14,25 +23,22 @@ import {
   type XdpMode,
 } from '../../agent/options.js';
 import type { CliEnvironment } from '../environment.js';
-import { UsageError } from '../errors.js';
+import { EXIT_OK, UsageError } from '../errors.js';
+import { cleanUp } from './cleanup.js';
 
-/** What commander makes of the flags; texts are not checked yet. */
+/** What commander makes of Shunt's own flags; texts are not checked yet. Those of kube-proxy: `givenFlags`. */
 interface AgentFlags {
-  kubeconfig?: string;
   context?: string;
   manifests?: string;
-  hostnameOverride?: string;
   pinPath: string;
   cgroup?: string;
-  replaceKubeProxy?: true;
+  replaceKubeProxy?: string | true;
+  metricsServices?: string;
   xdp: XdpMode;
   snatPortRange?: string;
   serviceNodePortRange?: string;
-  nodeportAddresses?: string;
-  clusterCidr?: string;
   serviceCidrs?: string;
   externalSource?: AgentOptions['externalSource'];
-  masqueradeAll?: true;
   socketLb?: AgentOptions['socketLb'];
   socketLbUdpConnect?: true;
   hostRouting?: AgentOptions['hostRouting'];
@@ -45,9 +51,6 @@ interface AgentFlags {
   hairpinAddress6?: string;
   takeoverWindow?: string;
   eventSample?: string;
-  healthzBindAddress?: string;
-  metricsBindAddress?: string;
-  bindAddressHardFail?: true;
   logLevel?: LogLevel;
   statusFile?: string;
   /** --max-services and so on, see SIZE_FLAGS. */
@@ -61,61 +64,32 @@ export function addAgentCommand(
 ): void {
   const command = program
     .command('agent')
-    .description('serve the Services of a cluster, or of a directory of manifests, on this node')
-    .option('--kubeconfig <file>', 'take objects from the API server that this kubeconfig names')
+    .description('serve the Services of a cluster, or of a directory of manifests, on this node');
+  addFlags(command, FLAG_GROUPS.configuration);
+  addFlags(command, FLAG_GROUPS.objects)
     .option('--context <name>', 'a context of the kubeconfig (default: its current one)')
     .option(
       '--manifests <directory>',
       'take objects from the YAML and JSON files of a directory, and watch it',
-    )
-    .option('--hostname-override <node>', 'name of this Node (default: the host name)')
-    .option('--pin-path <path>', 'where to pin maps and links, on a BPF file system', DEFAULT_PIN_PATH)
-    .option('--cgroup <path>', 'cgroup2 directory for the socket hooks (default: the mounted one)')
-    .option('--replace-kube-proxy', 'serve all Services, not only those labelled service-proxy-name: shunt')
-    .addOption(choice('--xdp <mode>', 'XDP on uplinks', ['auto', 'off', 'force']).default('auto'))
+    );
+  addFlags(command, FLAG_GROUPS.services)
     .option(
-      '--snat-port-range <range>',
-      'source ports for flows that leave the node again (default: 10000-29999)',
+      '--replace-kube-proxy [bool]',
+      'serve all Services, not only those labelled service-proxy-name: shunt',
     )
-    .option('--service-node-port-range <range>', "the cluster's NodePorts (default: 30000-32767)")
-    .option('--nodeport-addresses <list>', 'CIDRs, or primary (default: every address of the node)')
-    .option('--cluster-cidr <list>', 'CIDRs of the pods of the whole cluster')
     .option('--service-cidrs <list>', 'CIDRs of cluster IPs: unknown addresses in them are dropped')
+    .option('--service-node-port-range <range>', "the cluster's NodePorts (default: 30000-32767)")
     .addOption(
       choice('--external-source <how>', 'source that backends see (default: preserve)', [
         'preserve',
         'masquerade',
       ]),
     )
-    .option('--masquerade-all', 'masquerade all traffic to cluster IPs')
-    .addOption(
-      choice('--socket-lb <who>', 'translate at connect() (default: on, processes of this node)', [
-        'on',
-        'off',
-        'all',
-      ]),
-    )
-    .option('--socket-lb-udp-connect', 'translate connected UDP sockets at connect() too')
-    .addOption(
-      choice('--host-routing <how>', 'to backends on other nodes (default: past)', ['past', 'stack']),
-    )
     .addOption(
       choice('--default-algorithm <name>', 'how backends are chosen (default: random)', ['random', 'maglev']),
-    )
-    .option('--pod-devices <patterns>', 'devices that lead to pods, whatever they look like (* and ?)')
-    .option('--uplink-devices <patterns>', 'devices that lead out of the node')
-    .option('--overlay-devices <patterns>', 'tunnel devices')
-    .option('--ignore-devices <patterns>', 'devices to leave alone')
-    .option('--hairpin-address <ip>', 'source of a pod that reaches itself (default: 169.254.42.1)')
-    .option('--hairpin-address6 <ip>', 'the same for IPv6')
-    .option(
-      '--takeover-window <seconds>',
-      'hand up unknown TCP untranslated for so long after the first start',
-    )
-    .option('--event-sample <n>', 'report one new flow in n to the ring buffer (default: 0, none)')
-    .option('--healthz-bind-address <address>', 'where /healthz and /livez answer; empty: nowhere')
-    .option('--metrics-bind-address <address>', 'where /metrics, /proxyMode and /configz answer')
-    .option('--bind-address-hard-fail', 'do not start when one of these addresses cannot be had')
+    );
+  addFlags(command, FLAG_GROUPS.endpoints)
+    .option('--metrics-services <n>', 'service ports with metrics of their own (default: 500)')
     .addOption(
       choice('--log-level <level>', 'least severe line to log (default: info)', [
         'fatal',
@@ -127,12 +101,110 @@ export function addAgentCommand(
       ]),
     )
     .option('--status-file <file>', 'write counters and devices there as JSON');
+  addDatapathFlags(command);
+  addFlags(command, FLAG_GROUPS.accepted);
+  command.action(async (flags: AgentFlags) => {
+    setExitCode(await run(flags, environment, program.version() ?? ''));
+  });
+}
+
+/** kube-proxy's flags under a heading; what is added next stands there too. */
+function addFlags(command: Command, { heading, flags }: FlagGroup): Command {
+  command.optionsGroup(heading);
+  for (const flag of flags) command.addOption(optionOf(flag));
+  return command;
+}
+
+function optionOf({ name, short, kind, help }: KubeProxyFlag): Option {
+  const argument = kind === 'bool' || name === 'version' ? `[${kind}]` : `<${kind}>`;
+  const option = new Option(`${short ? `-${short}, ` : ''}--${name} ${argument}`, help);
+  // Lists may be given in several flags, as everywhere in Kubernetes.
+  if (kind !== 'list' && kind !== 'gates') return option;
+  return option.argParser((text: string, before: string | undefined) =>
+    before === undefined ? text : `${before},${text}`,
+  );
+}
+
+/** kube-proxy's flags that were typed. */
+function givenFlags(flags: object): GivenFlags {
+  const values = flags as Record<string, string | true | undefined>;
+  const given = new Map<string, string | true>();
+  for (const { name, short } of KUBE_PROXY_FLAGS) {
+    const value = values[name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+    // "-v=4" is "-v" with the value "=4" to commander.
+    if (value !== undefined) {
+      given.set(name, short && typeof value === 'string' ? value.replace(/^=/, '') : value);
+    }
+  }
+  return given;
+}
+
+function addDatapathFlags(command: Command): void {
+  command
+    .optionsGroup('Data path:')
+    .option('--pin-path <path>', 'where to pin maps and links, on a BPF file system', DEFAULT_PIN_PATH)
+    .option('--cgroup <path>', 'cgroup2 directory for the socket hooks (default: the mounted one)')
+    .addOption(choice('--xdp <mode>', 'XDP on uplinks', ['auto', 'off', 'force']).default('auto'))
+    .option(
+      '--snat-port-range <range>',
+      'source ports for flows that leave the node again (default: 10000-29999)',
+    )
+    .addOption(
+      choice('--socket-lb <who>', 'translate at connect() (default: on, processes of this node)', [
+        'on',
+        'off',
+        'all',
+      ]),
+    )
+    .option('--socket-lb-udp-connect', 'translate connected UDP sockets at connect() too')
+    .addOption(
+      choice('--host-routing <how>', 'to backends on other nodes (default: past)', ['past', 'stack']),
+    )
+    .option('--hairpin-address <ip>', 'source of a pod that reaches itself (default: 169.254.42.1)')
+    .option('--hairpin-address6 <ip>', 'the same for IPv6')
+    .option(
+      '--takeover-window <seconds>',
+      'hand up unknown TCP untranslated for so long after the first start',
+    )
+    .option('--event-sample <n>', 'report one new flow in n to the ring buffer (default: 0, none)')
+    .optionsGroup('Devices (* and ?; the first list that matches wins over what is found):')
+    .option('--pod-devices <patterns>', 'devices that lead to pods')
+    .option('--uplink-devices <patterns>', 'devices that lead out of the node')
+    .option('--overlay-devices <patterns>', 'tunnel devices')
+    .option('--ignore-devices <patterns>', 'devices to leave alone')
+    .optionsGroup('Table sizes:');
   for (const flag of Object.values(SIZE_FLAGS)) {
     command.option(`${flag} <n>`, 'entries of that table, those already pinned included');
   }
-  command.action(async (flags: AgentFlags) => {
-    setExitCode(await environment.runAgent(agentOptions(flags, environment)));
-  });
+}
+
+async function run(flags: AgentFlags, environment: CliEnvironment, version: string): Promise<number> {
+  const given = givenFlags(flags);
+  // Loaded when needed: other commands do without the schema.
+  const { boolFlag, resolveKubeProxyFlags } = await import('../../agent/config/resolve.js');
+  if (given.has('version')) {
+    environment.stdout.write(`Shunt ${version}\n`);
+    return EXIT_OK;
+  }
+  const settings = resolveKubeProxyFlags(given, parseBool('--replace-kube-proxy', flags.replaceKubeProxy));
+  const target = given.get('write-config-to');
+  if (typeof target === 'string') {
+    const { stringify } = await import('yaml');
+    writeFileSync(target, stringify(settings.configuration));
+    return EXIT_OK;
+  }
+  if (boolFlag(given, 'cleanup')) return cleanUp(flags.pinPath, environment);
+  if (boolFlag(given, 'init-only')) {
+    environment.stderr.write('shunt: use --init-only: nothing to prepare. start the agent without it\n');
+    return EXIT_OK;
+  }
+  return environment.runAgent(agentOptions(flags, given, settings, environment));
+}
+
+function parseBool(flag: string, text: string | true | undefined): boolean | undefined {
+  if (text === undefined || text === true) return text;
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new OptionsError(flag, `use ${flag} '${text}': neither true nor false`);
 }
 
 function choice(flags: string, description: string, values: string[]): Option {
@@ -140,32 +212,34 @@ function choice(flags: string, description: string, values: string[]): Option {
 }
 
 /** @throws UsageError or OptionsError for the first flag that is wrong. */
-export function agentOptions(
+function agentOptions(
   flags: AgentFlags,
+  given: GivenFlags,
+  settings: KubeProxySettings,
   host: Pick<CliEnvironment, 'env' | 'hostname'>,
 ): AgentOptions {
   // Required: an option without a flag must not compile.
   const input: Required<AgentOptionsInput> = {
-    source: sourceOf(flags, host.env),
+    source: sourceOf(flags, given, settings, host.env),
     // As kubelet and kube-proxy do: a node's name is lower case.
-    nodeName: (flags.hostnameOverride ?? host.hostname()).trim().toLowerCase(),
+    nodeName: (settings.nodeName ?? host.hostname()).trim().toLowerCase(),
     pinPath: flags.pinPath,
     cgroupPath: flags.cgroup,
-    replaceKubeProxy: flags.replaceKubeProxy,
+    replaceKubeProxy: settings.replaceKubeProxy,
     xdp: flags.xdp,
     snatPortRange: portRange('--snat-port-range', flags.snatPortRange),
     nodePortRange: portRange('--service-node-port-range', flags.serviceNodePortRange),
-    nodePortAddresses: list(flags.nodeportAddresses),
-    clusterCIDRs: list(flags.clusterCidr),
+    nodePortAddresses: settings.nodePortAddresses,
+    clusterCIDRs: settings.clusterCIDRs,
     serviceCIDRs: list(flags.serviceCidrs),
     externalSource: flags.externalSource,
-    masqueradeAll: flags.masqueradeAll,
+    masqueradeAll: settings.masqueradeAll,
     socketLb: flags.socketLb,
     socketLbUdpConnect: flags.socketLbUdpConnect,
     hostRouting: flags.hostRouting,
     defaultAlgorithm: flags.defaultAlgorithm,
     devices: {
-      pod: list(flags.podDevices) ?? [],
+      pod: [...(list(flags.podDevices) ?? []), ...settings.podDevices],
       uplink: list(flags.uplinkDevices) ?? [],
       overlay: list(flags.overlayDevices) ?? [],
       ignore: list(flags.ignoreDevices) ?? [],
@@ -175,22 +249,33 @@ export function agentOptions(
     takeoverWindowS: number('--takeover-window', flags.takeoverWindow),
     eventSample: number('--event-sample', flags.eventSample),
     sizes: sizesOf(flags),
-    healthzBindAddress: flags.healthzBindAddress,
-    metricsBindAddress: flags.metricsBindAddress,
-    bindAddressHardFail: flags.bindAddressHardFail,
-    proxyMode: undefined,
-    configz: undefined,
-    healthStaleS: undefined,
-    metricsServices: undefined,
-    logLevel: flags.logLevel,
+    healthzBindAddress: settings.healthzBindAddress,
+    metricsBindAddress: settings.metricsBindAddress,
+    bindAddressHardFail: settings.bindAddressHardFail,
+    proxyMode: settings.proxyMode,
+    configz: settings.configuration,
+    healthStaleS: settings.healthStaleS,
+    metricsServices: number('--metrics-services', flags.metricsServices),
+    oomScoreAdj: settings.oomScoreAdj,
+    flowTimeouts: settings.flowTimeouts,
+    warnings: settings.warnings,
+    logLevel: flags.logLevel ?? settings.logLevel,
     statusFile: flags.statusFile,
   };
   return completeAgentOptions(input);
 }
 
-function sourceOf(flags: AgentFlags, env: CliEnvironment['env']): SourceOptions {
-  const { kubeconfig, manifests, context } = flags;
-  if (kubeconfig !== undefined && manifests !== undefined) {
+function sourceOf(
+  flags: AgentFlags,
+  given: GivenFlags,
+  settings: KubeProxySettings,
+  env: CliEnvironment['env'],
+): SourceOptions {
+  const { manifests, context } = flags;
+  const { kubeconfig } = settings;
+  const server = given.get('master');
+  const master = typeof server === 'string' && server !== '' ? { server } : {};
+  if (given.get('kubeconfig') !== undefined && manifests !== undefined) {
     throw new UsageError('choose source: both --kubeconfig and --manifests are given. leave one out');
   }
   if (context !== undefined && kubeconfig === undefined) {
@@ -198,9 +283,10 @@ function sourceOf(flags: AgentFlags, env: CliEnvironment['env']): SourceOptions 
   }
   if (manifests !== undefined) return { kind: 'manifests', directory: manifests };
   if (kubeconfig !== undefined) {
-    return { kind: 'kubeconfig', path: kubeconfig, ...(context !== undefined && { context }) };
+    return { kind: 'kubeconfig', path: kubeconfig, ...(context !== undefined && { context }), ...master };
   }
-  if (env.KUBERNETES_SERVICE_HOST) return { kind: 'in-cluster' };
+  if (env.KUBERNETES_SERVICE_HOST) return { kind: 'in-cluster', ...master };
+  if (master.server !== undefined) return { kind: 'server', server: master.server };
   throw new UsageError(
     'choose source: not in a pod, and neither --kubeconfig nor --manifests is given. pass one of them',
   );

@@ -174,7 +174,7 @@ describe('shunt agent', () => {
     ],
     [
       ['--manifests', 'm', '--cluster-cidr', '10.0.0.0'],
-      "use --cluster-cidr '10.0.0.0': not an address range. write it like 10.0.0.0/8 or fd00::/8",
+      "use --cluster-cidr '10.0.0.0': is no address range. write it like 10.0.0.0/8 or fd00::/8",
     ],
   ])('%j is refused', async (args, sentence) => {
     const { code, err, options } = await optionsOf(...args);
