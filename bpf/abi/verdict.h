@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 #pragma once
 
-/* Why a packet was dropped: the cause, not the symptom. Names go to metrics, CLI and docs. */
+/* Why a packet was dropped: the cause, not the symptom. Names go to metrics, CLI and docs/DROPS.md.
+ * The numbers 8, 14 and 16 were causes that never came about; they stay unused.
+ */
 enum drop_reason {
 	DROP_REASON_NONE = 0,
 	DROP_REASON_NO_LOCAL_BACKEND = 1, /* Local policy, usable endpoints only elsewhere */
@@ -11,17 +13,14 @@ enum drop_reason {
 	DROP_REASON_NO_SNAT_SOURCE = 5,   /* no source address known for the way out */
 	DROP_REASON_FLOW_TABLE_FULL = 6,  /* ct_flows took no more entries */
 	DROP_REASON_NO_ROUTE = 7,         /* no route to the backend */
-	DROP_REASON_MALFORMED = 8,        /* headers shorter than they claim */
 	DROP_REASON_FRAGMENT_UNKNOWN = 9, /* fragment before its first */
 	DROP_REASON_REFUSAL_FAILED = 10,  /* could not build the refusal */
 	DROP_REASON_REFUSAL_LIMIT = 11,   /* refusals are rate-limited */
 	DROP_REASON_TUPLE_TAKEN = 12,     /* reply tuple belongs to another flow */
 	DROP_REASON_REWRITE_FAILED = 13,  /* a packet helper refused */
-	DROP_REASON_LOOPBACK_FROM_WIRE = 14, /* 127.0.0.0/8 or ::1 seen on a wire */
 	DROP_REASON_UNKNOWN_SERVICE_IP = 15, /* in the service range, but nobody's */
-	DROP_REASON_TOO_BIG = 16,       /* larger than the way out and no error could be sent */
-	DROP_REASON_SCTP_FRAGMENT = 17, /* first fragment that would need new SCTP ports */
-	DROP_REASON_TTL = 18,           /* hop limit used up where we forward past the stack */
+	DROP_REASON_SCTP_FRAGMENT = 17,      /* first fragment that would need new SCTP ports */
+	DROP_REASON_TTL = 18,                /* hop limit used up where we forward past the stack */
 	DROP_REASON_LAYER3_DEVICE = 19, /* the backend is behind a device without Ethernet header */
 	DROP_REASON_MAX = 24,
 };
