@@ -68,6 +68,15 @@ const SETTINGS: LbSettings = {
   hash_seed: 0,
 };
 
+export interface WorldOptions {
+  /** (the built object) */
+  path?: string;
+  /** Besides those that packets run through. */
+  programs?: string[];
+  /** Table sizes that differ from the tests' own. */
+  sizes?: Partial<Record<MapName, number>>;
+}
+
 /** Counts since the last reset(), zeros left out; names without their prefixes. */
 export interface Counters {
   paths: Record<string, number>;
@@ -103,16 +112,16 @@ export class PacketWorld implements Disposable {
   readonly #stats;
 
   /** @param settings what differs from the tests' own settings; each needs a load of its own. */
-  static async open(settings: Partial<LbSettings> = {}): Promise<PacketWorld> {
+  static async open(settings: Partial<LbSettings> = {}, o: WorldOptions = {}): Promise<PacketWorld> {
     makeNetwork();
-    const path = bpfObjectPath();
+    const path = o.path ?? bpfObjectPath();
     const abi = readAbi(readFileSync(path));
     const rodata = abi.struct('lb_settings').encode({ ...SETTINGS, ...settings });
     const object = await BpfObject.load({
       path,
       rodata: { settings: rodata },
-      maxEntries: SIZES as Record<string, number>,
-      programs: PROGRAMS,
+      maxEntries: { ...SIZES, ...o.sizes } as Record<string, number>,
+      programs: [...PROGRAMS, ...(o.programs ?? [])],
     });
     const world = new PacketWorld(object, abi);
     world.reset();
@@ -155,7 +164,7 @@ export class PacketWorld implements Disposable {
     this.made = [];
     const node = ADDRESS_F_NODE | ADDRESS_F_NODE_PORTS;
     for (const [name, d] of Object.entries(DEVICES)) {
-      this.devices.set(d.ifindex, { class_: lb_device_class[d.class], mtu: d.mtu, bridge: 0 });
+      this.devices.set(d.ifindex, { class_: lb_device_class[d.class], mtu: d.mtu, netns: 0, bridge: 0 });
       if (!('ip4' in d)) continue;
       const primary = name === 'uplink' ? ADDRESS_F_PRIMARY : 0;
       for (const [family, addr] of [

@@ -1,0 +1,4 @@
+export * from './generate.js';
+export * from './kernel.js';
+export * from './play.js';
+export * from './types.js';
