@@ -1,0 +1,96 @@
+/** Connections that kube-proxy translated and nf_conntrack still carries. */
+import type { Machine } from './machine.js';
+
+export interface OldFlow {
+  protocol: string;
+  client: string;
+  clientPort: number;
+  /** Where the client sent it: a Service. */
+  ip: string;
+  port: number;
+}
+
+export interface OldFlows {
+  tcp: number;
+  udp: number;
+  sctp: number;
+  /** Some of them. */
+  examples: OldFlow[];
+}
+
+/** Nothing moves on these any more. */
+const OVER = /\b(?:TIME_WAIT|CLOSE|NONE)\b/;
+const EXAMPLES = 5;
+
+/** @returns undefined for a line that is no translated connection, or one that is over. */
+export function parseConntrackLine(
+  line: string,
+): (OldFlow & { replyFrom: string; replyPort: number }) | undefined {
+  const fields: Record<string, string[]> = {};
+  for (const [, key, value] of line.matchAll(/\b(src|dst|sport|dport)=(\S+)/g)) {
+    fields[key as string] = [...(fields[key as string] ?? []), value as string];
+  }
+  const { src, dst, sport, dport } = fields;
+  if (!src?.[1] || !dst?.[0] || !sport?.[1] || !dport?.[0]) return undefined;
+  const protocol = /\b(tcp|udp|sctp)\b/.exec(line)?.[1]?.toUpperCase();
+  if (!protocol || (protocol !== 'UDP' && OVER.test(line))) return undefined;
+  // The answers come from where the packets really go.
+  if (dst[0] === src[1] && dport[0] === sport[1]) return undefined;
+  return {
+    protocol,
+    client: src[0] as string,
+    clientPort: Number(sport[0]),
+    ip: dst[0],
+    port: Number(dport[0]),
+    replyFrom: src[1],
+    replyPort: Number(sport[1]),
+  };
+}
+
+/**
+ * Counts by asking the conntrack tool, else /proc/net/nf_conntrack.
+ * @param isService is this where a Service answers? Other translations (hostPorts) are none of kube-proxy's.
+ * @returns undefined when this machine has neither.
+ */
+export async function countOldFlows(
+  machine: Machine,
+  isService: (flow: OldFlow) => boolean,
+): Promise<OldFlows | undefined> {
+  const texts = await listings(machine);
+  if (!texts) return undefined;
+  const flows: OldFlows = { tcp: 0, udp: 0, sctp: 0, examples: [] };
+  for (const text of texts) {
+    for (const line of text.split('\n')) {
+      const flow = parseConntrackLine(line);
+      if (!flow || !isService(flow)) continue;
+      flows[flow.protocol.toLowerCase() as 'tcp' | 'udp' | 'sctp']++;
+      const { protocol, client, clientPort, ip, port } = flow;
+      if (flows.examples.length < EXAMPLES) flows.examples.push({ protocol, client, clientPort, ip, port });
+    }
+  }
+  return flows;
+}
+
+async function listings(machine: Machine): Promise<string[] | undefined> {
+  const texts: string[] = [];
+  for (const family of ['ipv4', 'ipv6']) {
+    const output = await machine.run(['conntrack', '-L', '-f', family, '--dst-nat']);
+    if (output?.code !== 0) {
+      const proc = machine.read('/proc/net/nf_conntrack');
+      return proc === undefined ? undefined : [proc];
+    }
+    texts.push(output.stdout);
+  }
+  return texts;
+}
+
+export function totalOf(flows: OldFlows): number {
+  return flows.tcp + flows.udp + flows.sctp;
+}
+
+export function flowsText(flows: OldFlows): string {
+  const parts = (['tcp', 'udp', 'sctp'] as const)
+    .filter((p) => flows[p] > 0)
+    .map((p) => `${flows[p]} ${p.toUpperCase()}`);
+  return parts.length === 0 ? 'none' : parts.join(', ');
+}
