@@ -13,6 +13,7 @@
 #include "clsact.h"
 #include "errors.h"
 #include "features.h"
+#include "hook_query.h"
 #include "netlink.h"
 #include "object_file.h"
 #include "ring_buffer.h"
@@ -49,6 +50,12 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   function("attachClsact", AttachClsact);
   function("findClsact", FindClsact);
   function("detachClsact", DetachClsact);
+  function("queryTcx", QueryTcx);
+  function("queryCgroup", QueryCgroup);
+  function("queryXdp", QueryXdp);
+  function("queryFilters", QueryFilters);
+  function("xdpFeatures", XdpFeatures);
+  function("nftChains", NftChains);
   function("probeFeatures", ProbeFeatures);
   function("probeHelper", ProbeHelper);
   function("membarrier", Membarrier);

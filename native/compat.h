@@ -23,6 +23,27 @@ constexpr __u32 kBefore = 1U << 3;
 constexpr __u32 kAfter = 1U << 4;
 constexpr __u32 kRelativeIsLink = 1U << 13;
 
+// union bpf_attr as BPF_PROG_QUERY reads it, with the members of 6.6 for multi-program hooks
+struct ProgQueryAttr {
+  __u32 target;  // fd or ifindex
+  __u32 attach_type;
+  __u32 query_flags;
+  __u32 attach_flags;
+  __aligned_u64 prog_ids;
+  __u32 count;
+  __u32 pad;
+  __aligned_u64 prog_attach_flags;
+  __aligned_u64 link_ids;
+  __aligned_u64 link_attach_flags;
+  __u64 revision;
+};
+static_assert(offsetof(ProgQueryAttr, link_ids) == 40, "as in linux/bpf.h of 6.6");
+
+// linux/netdev.h, Linux 6.3: generic netlink family "netdev"
+constexpr __u8 kNetdevCmdDevGet = 1;
+constexpr __u16 kNetdevAttrIfindex = 1;
+constexpr int kNetdevAttrXdpFeatures = 3;
+
 // errno values that the kernel returns although user space never got a name for them
 constexpr int kEnotsupp = 524;
 

@@ -1,4 +1,6 @@
 import type { AgentOptions } from '../agent/options.js';
+import type { Report } from '../doctor/index.js';
+import type { DoctorOptions } from './doctor.js';
 import type { LiveState } from './reader.js';
 
 export interface CleanupOptions {
@@ -22,4 +24,5 @@ export interface CliEnvironment {
   /** Runs until told to stop; resolves to the exit code. */
   runAgent(options: AgentOptions): Promise<number>;
   cleanUp(options: CleanupOptions): CleanupReport | Promise<CleanupReport>;
+  examine(options: DoctorOptions): Promise<Report>;
 }

@@ -29,6 +29,7 @@ process.exitCode = await runCli(
     openLive: async (pinPath) => (await import('./live.js')).openLive(pinPath),
     runAgent: async (options) => (await import('../agent/main.js')).runAgent(options),
     cleanUp: async (options) => (await import('./live.js')).cleanUp(options),
+    examine: async (options) => (await import('./doctor.js')).examine(options),
   },
   version,
 );

@@ -3,6 +3,7 @@ import { addAffinitiesCommand } from './commands/affinities.js';
 import { addAgentCommand } from './commands/agent.js';
 import { addBackendsCommand } from './commands/backends.js';
 import { addCleanupCommand } from './commands/cleanup.js';
+import { addDoctorCommand } from './commands/doctor.js';
 import { addFlowsCommand } from './commands/flows.js';
 import { addMapsCommand } from './commands/maps.js';
 import { addServicesCommand } from './commands/services.js';
@@ -58,6 +59,7 @@ function createProgram(
   addStatusCommand(program, environment);
   addAgentCommand(program, environment, setExitCode);
   addCleanupCommand(program, environment, setExitCode);
+  addDoctorCommand(program, environment, setExitCode);
   return program;
 }
 

@@ -121,6 +121,29 @@ export interface ClsactFilter {
   name: string;
 }
 
+/** A tc filter of any kind; `progId` and `name` for BPF ones. */
+export interface TcFilter {
+  kind: string;
+  priority: number;
+  handle: number;
+  progId?: number;
+  name?: string;
+}
+
+/** Ids of the programs in each mode, 0 for none. */
+export interface XdpPrograms {
+  native: number;
+  generic: number;
+  hardware: number;
+}
+
+/** A chain of nf_tables; `family` as AF_* numbers it, 1 for inet. */
+export interface NftChain {
+  family: number;
+  table: string;
+  name: string;
+}
+
 export interface ObjectFile {
   maps: MapSpec[];
   programs: { name: string; section: string; type: number; instructions: number }[];
@@ -166,6 +189,12 @@ export interface NativeAddon {
   ): ClsactFilter;
   findClsact(ifindex: number, egress: boolean, handle: number, priority: number): ClsactFilter | undefined;
   detachClsact(ifindex: number, egress: boolean, handle: number, priority: number): boolean;
+  queryTcx(ifindex: number, egress: boolean): { progId: number; linkId: number }[];
+  queryCgroup(path: string, attachType: number): number[];
+  queryXdp(ifindex: number): XdpPrograms;
+  queryFilters(ifindex: number, egress: boolean): TcFilter[];
+  xdpFeatures(ifindex: number): number | undefined;
+  nftChains(): NftChain[];
   probeFeatures(): Record<string, boolean> & { libbpf: string };
   probeHelper(programType: number, helper: number): boolean;
   membarrier(byMap?: boolean): Promise<'membarrier' | 'map'>;

@@ -12,10 +12,20 @@
  * Bytes in, bytes out. Every handle closes deterministically (`close()`, `using`), works in worker threads, and what
  * is still open when its thread ends is closed with it. Failures are {@link BpfError}.
  */
-export type { Bytes, ClsactFilter, MapBatch, MapSpec, ProgramInfo } from './addon.js';
+export type {
+  Bytes,
+  ClsactFilter,
+  MapBatch,
+  MapSpec,
+  NftChain,
+  ProgramInfo,
+  TcFilter,
+  XdpPrograms,
+} from './addon.js';
 export * from './clsact.js';
 export * from './constants.js';
 export { BpfError } from './errors.js';
+export * from './hooks.js';
 export type { LinkInfo as BpfLinkInfo } from './link.js';
 export { BpfLink, type CgroupOptions, type Direction, type TcxOptions, type XdpOptions } from './link.js';
 export { BpfMap, isPerCpu, type MapCreateOptions, type MapExpectation } from './map.js';

@@ -118,6 +118,7 @@ export async function run(args: string[], changes: Partial<CliEnvironment> = {})
       openLive: unexpected,
       runAgent: unexpected,
       cleanUp: unexpected,
+      examine: unexpected,
       ...changes,
     },
     '9.9.9',
