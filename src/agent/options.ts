@@ -1,6 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { parseBindAddress } from './health/bind-address.js';
+import { checkBindAddress, checkCidr, checkRange, OptionsError, oneOf } from './option-checks.js';
+
+export { OptionsError } from './option-checks.js';
 
 /** Where Services, EndpointSlices and Nodes come from. */
 export type SourceOptions =
@@ -107,17 +109,6 @@ export interface AgentOptions {
   logLevel: LogLevel;
   /** JSON of counters and devices, replaced when something changed, at most once a second. */
   statusFile: string | undefined;
-}
-
-/** A wrong option: `flag` names it as typed on the command line. */
-export class OptionsError extends Error {
-  override readonly name = 'OptionsError';
-  constructor(
-    readonly flag: string,
-    message: string,
-  ) {
-    super(message);
-  }
 }
 
 export const DEFAULT_PIN_PATH = '/sys/fs/bpf/shunt';
@@ -269,36 +260,6 @@ function checkOptions(o: AgentOptions): void {
   }
   if (o.source.kind === 'manifests' && o.source.directory === '') {
     throw new OptionsError('--manifests', 'use --manifests: the path is empty');
-  }
-}
-
-function oneOf(flag: string, value: string, allowed: string[]): void {
-  if (!allowed.includes(value)) {
-    throw new OptionsError(flag, `use ${flag} '${value}': unknown value. it is one of ${allowed.join(', ')}`);
-  }
-}
-
-function checkRange(flag: string, range: PortRange, least: number): void {
-  const ok = (n: number) => Number.isInteger(n) && n >= least && n <= 65_535;
-  if (!ok(range.min) || !ok(range.max) || range.min > range.max) {
-    throw new OptionsError(flag, `use ${flag} ${range.min}-${range.max}: not a range within ${least}-65535`);
-  }
-}
-
-function checkBindAddress(flag: string, text: string, port: number): void {
-  if (text === '' || parseBindAddress(text, port)) return;
-  throw new OptionsError(
-    flag,
-    `use ${flag} '${text}': not an address with a port. write it like 0.0.0.0:${port} or [::]:${port}, or leave it empty to have none`,
-  );
-}
-
-function checkCidr(flag: string, cidr: string): void {
-  if (!ipaddr.isValidCIDR(cidr)) {
-    throw new OptionsError(
-      flag,
-      `use ${flag} '${cidr}': not an address range. write it like 10.0.0.0/8 or fd00::/8`,
-    );
   }
 }
 
