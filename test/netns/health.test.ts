@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tcpClient } from '../../box/index.js';
 import { Cluster, eventually } from '../support/cluster/cluster.js';
 import { type KubeObject, nodeObject, serviceObject, sliceObject } from '../support/cluster/objects.js';
+import { parseExposition } from '../unit/agent/metrics/exposition.js';
 
 const PORT = 32_555;
 const TAINT = { key: 'ToBeDeletedByClusterAutoscaler', value: '1', effect: 'NoSchedule' };
@@ -16,7 +18,8 @@ describe('SEMANTICS 8: health of a node, as load balancers and probes see it', (
   beforeAll(async () => {
     cluster = await Cluster.start({ box: { nodes: 2 }, agentless: true });
     cluster.apply('20-web', web(['a1']));
-    await Promise.all(['node1', 'node2'].map((node) => cluster.startAgent(node)));
+    // One after the other: the verifier takes a core for seconds.
+    for (const node of ['node1', 'node2']) await cluster.startAgent(node);
   });
   afterAll(() => cluster?.close());
 
@@ -114,6 +117,52 @@ describe('SEMANTICS 8: health of a node, as load balancers and probes see it', (
     expect(await statusOf(check('node1', PORT + 2))).toBe(200);
     cluster.apply('00-nodes', Cluster.nodeObjects(cluster.box));
     await eventually('eligible again', async () => (await healthz()).status === 200);
+  });
+
+  it("answers on kube-proxy's metrics port, on this node only, with what really happened", async () => {
+    const url = (path: string) => `http://127.0.0.1:10249${path}`;
+    cluster.apply('20-web', web(['a1'], { port: PORT + 2 }));
+    const target = '10.96.1.7:80';
+    await cluster.reachable('a2', target);
+    const scrape = async () => {
+      const { headers, body } = await get('node1', url('/metrics'));
+      expect(headers.get('Content-Type')).toMatch(/^text\/plain; version=0\.0\.4/);
+      const { families, problems } = parseExposition(body);
+      expect(problems).toEqual([]);
+      return (name: string, labels: Record<string, string> = {}) =>
+        families
+          .get(name.replace(/_count$/, ''))
+          ?.series.filter((s) => s.name === name)
+          .filter((s) => Object.entries(labels).every(([key, value]) => s.labels[key] === value))
+          .reduce((sum, s) => sum + s.value, 0) ?? 0;
+    };
+    const flows = { namespace: 'default', service: 'web', port: 'http', protocol: 'TCP', ip_family: 'IPv4' };
+    const first = await scrape();
+    expect(await tcpClient(cluster.box.pod('a2'), target, { count: 20 })).toMatchObject({ ok: 20 });
+    const [service, slice] = web(['a1', 'b1'], { port: PORT + 2 }) as [KubeObject, KubeObject];
+    slice.metadata.annotations = {
+      'endpoints.kubernetes.io/last-change-trigger-time': new Date().toISOString(),
+    };
+    cluster.apply('20-web', [service, slice]);
+    const programmed = 'kubeproxy_network_programming_duration_seconds_count';
+    await eventually('a measured change', async () => (await scrape())(programmed) > first(programmed));
+    const last = await scrape();
+    const grown = (name: string, labels = {}) => last(name, labels) - first(name, labels);
+    expect(grown('shunt_service_new_flows_total', flows)).toBe(20);
+    expect(grown('shunt_service_packets_total', { ...flows, direction: 'reply' })).toBeGreaterThan(40);
+    expect(grown('kubeproxy_sync_proxy_rules_endpoint_changes_total')).toBeGreaterThan(0);
+    expect(grown('kubeproxy_sync_proxy_rules_duration_seconds_count')).toBeGreaterThan(0);
+    expect(last('shunt_health_check_servers_listening')).toBe(2);
+    expect(last('kubeproxy_proxy_healthz_total', { code: '503' })).toBeGreaterThan(0);
+    expect((await get('node1', url('/proxyMode'))).body).toBe('iptables');
+    expect((await get('node1', url('/healthz'))).body).toBe('ok');
+    const { 'kubeproxy.config.k8s.io': configuration } = JSON.parse(
+      (await get('node1', url('/configz'))).body,
+    );
+    expect(configuration).toMatchObject({ kind: 'KubeProxyConfiguration', replaceKubeProxy: true });
+    expect((await get('node1', url('/'))).status).toBe(404);
+    const outside = get('outside', `http://${cluster.box.node('node1').ipv4}:10249/metrics`);
+    await expect(outside).rejects.toThrow();
   });
 
   it('binds what --nodeport-addresses says, and follows the addresses of the node', async () => {
