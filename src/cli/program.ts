@@ -22,7 +22,7 @@ export async function runCli(args: string[], environment: CliEnvironment, versio
     exitCode = code;
   });
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(args.map(withHyphens), { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -32,6 +32,11 @@ export async function runCli(args: string[], environment: CliEnvironment, versio
     environment.stderr.write(`${errorText(error, program.opts<{ verbose?: boolean }>().verbose === true)}\n`);
     return isUsage(error) ? EXIT_USAGE : EXIT_FAILURE;
   }
+}
+
+/** As everywhere in Kubernetes: --log_dir is --log-dir. */
+function withHyphens(argument: string): string {
+  return argument.replace(/^--[^=]*/, (flag) => flag.replaceAll('_', '-'));
 }
 
 function createProgram(
