@@ -240,7 +240,8 @@ static __always_inline int build_refusal(struct __sk_buff *skb, struct work *w, 
 	/* A reset is never answered, nor is a fragment after the first. */
 	if (!p->has_l4 || (p->tuple.proto == IPPROTO_TCP_ && (p->tcp_flags & TCP_RST)))
 		return DROP_REASON_REFUSAL_FAILED;
-	if (what == REFUSE_UNREACHABLE && p->tuple.proto == IPPROTO_TCP_)
+	/* A RST is built in place of a plain header; options and extensions get an ICMP error. */
+	if (what == REFUSE_UNREACHABLE && p->tuple.proto == IPPROTO_TCP_ && p->plain)
 		err = build_rst(skb, w);
 	else if (p->is_v4)
 		err = build_icmp4(skb, w, what, mtu);

@@ -1,9 +1,10 @@
 // The programs against an independent reference (test/support/reference), packet by packet.
 //   SHUNT_DIFFERENTIAL_PACKETS  how many (10,000; `npm run test:differential` compares 100,000)
-//   SHUNT_DIFFERENTIAL_SEED     repeat a run; a failure prints its seed and path
+//   SHUNT_DIFFERENTIAL_SEED     repeat a run; the seed is part of the suite's name
+//   SHUNT_DIFFERENTIAL_REPORT   where a run without differences is written down
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Kernel, Play, type Settings, type Story, story } from '../support/reference/index.js';
+import { Kernel, Play, type Settings, type Story, story, writeReport } from '../support/reference/index.js';
 
 const PACKETS = Number(process.env.SHUNT_DIFFERENTIAL_PACKETS ?? 10_000);
 const SEED = Number(process.env.SHUNT_DIFFERENTIAL_SEED ?? Date.now() % 0x7fffffff);
@@ -55,8 +56,17 @@ const SETTINGS: Record<string, Settings> = {
 const share = Math.ceil(PACKETS / Object.keys(SETTINGS).length);
 
 describe(`differential, seed ${SEED}`, () => {
-  const compared: string[] = [];
-  afterAll(() => console.log(`compared packets: ${compared.join(', ')} (seed ${SEED})`));
+  const began = Date.now();
+  const compared: [string, number][] = [];
+  const outcomes = new Map<string, number>();
+  afterAll(() => {
+    const counts = compared.map(([name, n]) => `${name} ${n}`).join('; ');
+    console.log(`compared packets: ${counts} (seed ${SEED})`);
+    const path = process.env.SHUNT_DIFFERENTIAL_REPORT;
+    if (path && compared.length === Object.keys(SETTINGS).length) {
+      writeReport(path, { seed: SEED, seconds: (Date.now() - began) / 1000, compared, outcomes });
+    }
+  });
 
   it.each(Object.entries(SETTINGS))(
     '%s',
@@ -65,9 +75,10 @@ describe(`differential, seed ${SEED}`, () => {
       try {
         let packets = 0;
         const property = fc.property(story, ({ world, actions }: Story) => {
-          const play = new Play(kernel, { world, actions }, settings);
+          const play = new Play(kernel, world, settings);
           play.run(actions);
           packets += play.packets;
+          for (const [what, n] of play.outcomes) outcomes.set(what, (outcomes.get(what) ?? 0) + n);
         });
         for (let batch = 0; packets < share; batch++) {
           fc.assert(property, {
@@ -77,7 +88,7 @@ describe(`differential, seed ${SEED}`, () => {
             endOnFailure: false,
           });
         }
-        compared.push(`${name} ${packets}`);
+        compared.push([name, packets]);
         expect(packets).toBeGreaterThanOrEqual(share);
       } finally {
         kernel.world.object.close();

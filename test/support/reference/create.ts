@@ -56,7 +56,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
     const address = chooser.address(dst);
     return address?.clusterIp && !address.node ? { what: 'refuse', serviceId: 0 } : { what: 'pass' };
   }
-  const { service, front } = target;
+  const { service } = target;
   const serviceId = service.id;
   const drop = (reason: string): Begun => (xdp ? { what: 'pass' } : { what: 'drop', reason, serviceId });
   const midstream = v.proto === PROTOCOL.tcp && !isOpening(v);

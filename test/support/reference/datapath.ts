@@ -172,7 +172,7 @@ export class ReferenceDatapath {
   #refuse(v: View, mtu?: number): Outcome {
     if (v.kind === 'later-fragment' || v.flags.includes('R')) return this.#drop('REFUSAL_FAILED');
     const asReset = v.proto === PROTOCOL.tcp && mtu === undefined;
-    const out = asReset && v.plain ? reset(v) : asReset ? undefined : icmpAnswer(v, mtu);
+    const out = asReset && v.plain ? reset(v) : icmpAnswer(v, mtu);
     return out ? this.#redirect('REFUSED', out) : this.#drop('REFUSAL_FAILED');
   }
 

@@ -109,4 +109,6 @@ export interface SocketPrediction {
   follow(to: { ip: string; port: number }): void;
   /** Chance may also leave the request as it is. */
   maybe?: true;
+  /** Told when it was left as it is. */
+  unchanged?(): void;
 }
