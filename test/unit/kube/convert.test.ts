@@ -126,6 +126,19 @@ describe('Service', () => {
     expect(conversion.problems).toEqual([]);
   });
 
+  it.each([
+    ['service.kubernetes.io/topology-mode', 'Auto'],
+    ['service.kubernetes.io/topology-aware-hints', 'Disabled'],
+  ])('is the same with the old annotation %s', (annotation, value) => {
+    const plain = convert.Service(service({ clusterIP: '10.96.0.1', ports: [{ port: 80 }] }));
+    const annotated = service(
+      { clusterIP: '10.96.0.1', ports: [{ port: 80 }] },
+      { annotations: { [annotation]: value } },
+    );
+    expect(plain.ok).toBe(true);
+    expect(convert.Service(annotated)).toEqual(plain);
+  });
+
   it('of type ExternalName is accepted with nothing else in it', () => {
     const conversion = convert.Service(service({ type: 'ExternalName', externalName: 'db.example.com' }));
     expect(conversion).toMatchObject({
@@ -291,6 +304,17 @@ describe('EndpointSlice', () => {
         ],
       },
     });
+  });
+
+  it('counts whatever its own label service-proxy-name says: that label is looked for on Services only', () => {
+    const labelled = { ...base.metadata.labels, 'service.kubernetes.io/service-proxy-name': 'other' };
+    const endpoints = [{ addresses: ['10.0.0.1'] }];
+    const slice = { addressType: 'IPv4', ports: [{ port: 80 }], endpoints };
+    const plain = convert.EndpointSlice({ ...base, ...slice });
+    expect(plain.ok && plain.object.endpoints).toHaveLength(1);
+    expect(convert.EndpointSlice({ metadata: { ...base.metadata, labels: labelled }, ...slice })).toEqual(
+      plain,
+    );
   });
 
   it('may have no ports and no endpoints, written as null', () => {
