@@ -52,13 +52,18 @@ mkdir "$root"
 tar -xf "$BASE" -C "$root" --exclude='./dev/*'
 bash scripts/image-content.sh "$root/opt/shunt"
 install -D -m 755 "$(readlink -f "$(command -v node)")" "$root/usr/local/bin/node"
-# bin/shunt begins with `env node`; coreutils for one program would be too much.
-install -D -m 755 /usr/bin/env "$root/usr/bin/env"
+# bin/shunt begins with `env node`, ipvsadm-save with `cat`; all of coreutils would be too much.
+for tool in env cat; do install -D -m 755 "/usr/bin/$tool" "$root/usr/bin/$tool"; done
 mkdir -p "$root"/{proc,sys,dev,tmp,run} "$root/host/cgroup"
 chown -R 0:0 "$root/opt"
 env -i "$(command -v chroot)" "$root" /usr/local/bin/node -e 'process.dlopen({ exports: {} }, "/opt/shunt/build/native/Release/shunt_native.node")' ||
   fail 'node or the addon does not load inside the image: a package is missing in deploy/image/packages.'
 env -i PATH=/usr/local/bin:/usr/bin "$(command -v chroot)" "$root" /opt/shunt/bin/shunt --version >/dev/null || fail 'shunt does not start inside the image.'
+# What `shunt takeover` runs.
+for tool in iptables-nft-save iptables-legacy-save nft ipset ipvsadm conntrack ip; do
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$(command -v chroot)" "$root" /bin/bash -c "command -v $tool" >/dev/null ||
+    fail "$tool is not in the image: its package is missing in deploy/image/packages."
+done
 
 version=$(node -p 'JSON.parse(require("fs").readFileSync("package.json", "utf8")).version')
 container=$(buildah "${STORE[@]}" from --isolation chroot scratch)

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isReadyLine } from '../../box/agent.js';
 import { type BoxProcess, endpoint, repositoryRoot, tcpClient, udpClient } from '../../box/index.js';
+import type { Report } from '../../src/doctor/index.js';
 import { Cluster, eventually } from '../support/cluster/cluster.js';
 import { type StandardService, standardService } from '../support/cluster/standard.js';
 import { type ContainerSpec, specOfOverlay, unpackImage, writeBundle } from '../support/image/container.js';
@@ -35,7 +36,7 @@ describe('the image, run with the rights of the least-privilege overlay', () => 
       id: id(),
     });
     running = cluster.box.spawn('node1', runc('run', '--bundle', bundle, id()), { cwd: '/' });
-    await running.waitForLine(isReadyLine, 20_000);
+    await running.waitForLine(isReadyLine, 60_000);
   }
 
   let image: ReturnType<typeof unpackImage>;
@@ -108,6 +109,15 @@ describe('the image, run with the rights of the least-privilege overlay', () => 
   it('lets the commands be used inside', () => {
     const services = JSON.parse(inContainer('shunt', 'services', '-o', 'json')) as { name: string }[];
     expect(services.map(({ name }) => name)).toContain('web');
+  });
+
+  it('finds nothing to mend from inside, without seeing the names of programs', () => {
+    const report = JSON.parse(
+      inContainer('shunt', 'doctor', '--cgroup=/host/cgroup', '-o', 'json'),
+    ) as Report;
+    expect(report.findings.filter(({ level }) => level === 'fail')).toEqual([]);
+    expect(report.findings.find(({ id }) => id === 'privilege')?.level).toBe('ok');
+    expect(report.findings.find(({ id }) => id === 'hooks')?.level).toBe('ok');
   });
 
   it('stays within the memory limit of the overlay, maps included', () => {
