@@ -123,9 +123,9 @@ export class BenchWorld implements Disposable {
 
   #writeNode(): void {
     const { uplink, pod1, pod2 } = DEVICES;
-    this.set('lb_devices', uplink.ifindex, { class_: DEVICE_UPLINK, mtu: uplink.mtu, bridge: 0 });
+    this.set('lb_devices', uplink.ifindex, { class_: DEVICE_UPLINK, mtu: uplink.mtu, netns: 0, bridge: 0 });
     for (const pod of [pod1, pod2]) {
-      this.set('lb_devices', pod.ifindex, { class_: DEVICE_POD, mtu: pod.mtu, bridge: 0 });
+      this.set('lb_devices', pod.ifindex, { class_: DEVICE_POD, mtu: pod.mtu, netns: 0, bridge: 0 });
     }
     for (const family of [4, 6] as const) {
       const addr = BOOKS[family].node;

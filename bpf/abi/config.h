@@ -14,6 +14,7 @@ enum lb_device_class {
 struct lb_device {
 	__u32 class_; /* enum lb_device_class */
 	__u32 mtu;
+	__u32 netns;  /* a pod's: the kernel's id for its network namespace, plus 1; 0: not known */
 	__u32 bridge; /* a pod's: ifindex of the bridge that it is a port of; 0: none */
 };
 

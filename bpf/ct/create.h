@@ -67,6 +67,7 @@ static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct 
 
 struct port_search {
 	struct work *w;
+	struct __sk_buff *skb; /* NULL: nf_conntrack can't be asked */
 	__u32 start;
 	__u32 step;
 	int err;
@@ -77,11 +78,17 @@ static long try_port(__u32 i, struct port_search *search)
 	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
 	struct work *w = search->w;
 
-	if (!i && !(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE)))
+	if (!i && !w->is_port_taken && !(w->flow.flags & (CT_F_PAST_STACK | CT_F_MIDDLE)))
 		w->reply.dport = w->pkt.tuple.sport;
-	else
+	else {
 		w->reply.dport =
 		    bpf_htons(settings.snat_port_min + (search->start + i * search->step) % range);
+		/* Somebody's MASQUERADE may have given it away: kube-proxy's takes any port. */
+		if (search->skb && nf_conntrack_status(search->skb, &w->reply)) {
+			search->err = -1;
+			return 0;
+		}
+	}
 	search->err = create_pair(w, i >= SNAT_TRIES / 2);
 	return search->err != -1;
 }
@@ -90,11 +97,12 @@ static long try_port(__u32 i, struct port_search *search)
  * one of the SNAT range. Ports are probed by double hashing: neighbours would cluster, and fail far
  * below a full range. Returns 0, -1 (all taken) or -2 (table full).
  */
-static __noinline int reserve_reply(struct work *w)
+static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
 {
 	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
 	struct port_search search = {
 	    .w = w,
+	    .skb = skb,
 	    .start = hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x5eed),
 	    .step = range > SNAT_TRIES ?
 			hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x57e9) % range | 1 :
@@ -111,7 +119,7 @@ static __noinline int reserve_reply(struct work *w)
  * stack, and this second pair rewrites the source at egress and restores it where the reply
  * arrives. w->flow and w->reply are the first pair's, and are kept. Returns 0 or a drop reason.
  */
-static __noinline int create_middle(struct work *w)
+static __noinline int create_middle(struct __sk_buff *skb, struct work *w)
 {
 	__u32 flags = w->flow.flags;
 	int err;
@@ -126,7 +134,7 @@ static __noinline int create_middle(struct work *w)
 	if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTING_READ_ONLY))
 		bpf_map_delete_elem(&ct_flows, &w->pkt.tuple);
 	w->flow.flags = CT_F_MIDDLE | CT_F_RESTORE_INGRESS | (flags & CT_F_EXTERNAL);
-	err = reserve_reply(w);
+	err = reserve_reply(skb, w);
 	w->reply.dst = w->saved.src;
 	w->reply.dport = w->pkt.tuple.sport;
 	w->pkt.tuple = w->saved;
@@ -222,6 +230,59 @@ static __always_inline int is_known_elsewhere(void *ctx, const struct ct_tuple *
 	return !!(nf_conntrack_status(ctx, t) & NF_IPS_DST_NAT);
 }
 
+/* Does a socket of that network namespace (BPF_F_CURRENT_NETNS, or the kernel's id) have a
+ * connection with the ends of w->reply? is_mirrored: the backend's socket, else the client's.
+ */
+static __noinline int is_socket_connected(void *ctx, struct work *w, __u64 netns, int is_mirrored)
+{
+	/* Not on the stack, which is deep already. */
+	struct bpf_sock_tuple *key = (void *)w->out;
+	const struct ct_tuple *t = &w->reply;
+	struct bpf_sock *sk;
+	int is_connected;
+
+	if (w->pkt.is_v4) {
+		key->ipv4.saddr = is_mirrored ? t->dst.w[3] : t->src.w[3];
+		key->ipv4.daddr = is_mirrored ? t->src.w[3] : t->dst.w[3];
+		key->ipv4.sport = is_mirrored ? t->dport : t->sport;
+		key->ipv4.dport = is_mirrored ? t->sport : t->dport;
+		sk = bpf_skc_lookup_tcp(ctx, key, sizeof(key->ipv4), netns, 0);
+	} else {
+		__builtin_memcpy(key->ipv6.saddr, is_mirrored ? &t->dst : &t->src, 16);
+		__builtin_memcpy(key->ipv6.daddr, is_mirrored ? &t->src : &t->dst, 16);
+		key->ipv6.sport = is_mirrored ? t->dport : t->sport;
+		key->ipv6.dport = is_mirrored ? t->sport : t->dport;
+		sk = bpf_skc_lookup_tcp(ctx, key, sizeof(key->ipv6), netns, 0);
+	}
+	if (!sk)
+		return 0;
+	is_connected = sk->state != BPF_TCP_LISTEN;
+	bpf_sk_release(sk);
+	return is_connected;
+}
+
+/* Has the client's own port a connection straight to the chosen backend already? w->reply is what
+ * the backend would answer to. Outside of nf_conntrack only pods' own kernels know, on either end.
+ */
+static __noinline int is_connected_directly(void *ctx, struct work *w)
+{
+	__u32 origin = w->origin;
+	struct lb_device *dev;
+
+	w->reply.dport = w->pkt.tuple.sport;
+	if (nf_conntrack_status(ctx, &w->reply))
+		return 1;
+	if (origin == ORIGIN_NODE)
+		return is_socket_connected(ctx, w, BPF_F_CURRENT_NETNS, 0);
+	if (origin == ORIGIN_POD) {
+		dev = bpf_map_lookup_elem(&lb_devices, &w->ifindex);
+		return dev && dev->netns && is_socket_connected(ctx, w, dev->netns - 1, 0);
+	}
+	lookup_route(ctx, w, w->ifindex, &w->reply.dst, &w->reply.src);
+	dev = bpf_map_lookup_elem(&lb_devices, &w->fib.ifindex);
+	return dev && dev->netns && is_socket_connected(ctx, w, dev->netns - 1, 1);
+}
+
 /* Makes a flow for w->pkt from w->address_flags, origin and ifindex. On OK w->flow is its original
  * direction; w->service_id and w->reason tell about the rest. xdp: leave whatever XDP cannot
  * finish, without a trace. Not inlined: its stack must not add to that of the rewriting.
@@ -237,6 +298,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	w->service_id = 0;
 	w->reason = 0;
 	w->attempt = 0;
+	w->is_port_taken = 0;
 	if (is_draining())
 		return NEW_FLOW_NOT_OURS;
 	if (!fe) {
@@ -312,7 +374,10 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		    w->flow.next_hop.mtu < w->pkt.l3_len || w->pkt.ttl <= 1 ||
 		    !can_transmit(w->ifindex, w->flow.next_hop.ifindex)))
 		return NEW_FLOW_LEAVE;
-	err = reserve_reply(w);
+	if (!xdp && t->proto == IPPROTO_TCP_ && !is_mid_stream &&
+	    !(w->flow.flags & (CT_F_PAST_STACK | CT_F_HAIRPIN)))
+		w->is_port_taken = is_connected_directly(ctx, w);
+	err = reserve_reply(xdp ? NULL : ctx, w);
 	if (err) {
 		w->reason = err == -2                       ? DROP_REASON_FLOW_TABLE_FULL :
 			    w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
@@ -320,7 +385,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		return NEW_FLOW_DROP;
 	}
 	if (w->needs_middle) {
-		w->reason = create_middle(w);
+		w->reason = create_middle(xdp ? NULL : ctx, w);
 		if (w->reason)
 			return NEW_FLOW_DROP;
 	}

@@ -77,9 +77,81 @@ static __always_inline void remember_socket(__u64 cookie, const struct sock_dst 
 	bpf_map_update_elem(&sock_reverse, &key, &value, BPF_ANY);
 }
 
-/* The backend that an unconnected UDP socket used last for this frontend, while it still serves. */
-static __always_inline int lookup_socket(__u64 cookie, const struct sock_dst *dst, __u32 service_id,
-					 struct choice *c)
+enum known_way {
+	WAY_NONE = 0,
+	WAY_BACKEND = 1, /* in the choice */
+	WAY_PACKETS = 2, /* datagrams are translated one by one, where they leave */
+};
+
+/* From now on this socket's datagrams to the frontend are translated where they leave: the packet
+ * path gives them another source port, and can tell their answers from those of another frontend
+ * with the same backend, or of the backend itself.
+ */
+static __always_inline void send_by_packets(__u64 cookie, const struct lb_addr *addr, __be16 port,
+					    __u8 proto, __u32 service_id)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse value = {.service_id = service_id};
+
+	if (setting(SETTING_READ_ONLY))
+		return;
+	sock_key(&key, cookie, addr, port, proto, SOCK_FORWARD);
+	bpf_map_update_elem(&sock_reverse, &key, &value, BPF_ANY);
+}
+
+/* The packet path does not see what stays on this node. */
+static __always_inline int is_left_by_device(const struct lb_addr *frontend,
+					     const struct lb_addr *backend)
+{
+	return !is_node_address(frontend) && !is_node_address(backend);
+}
+
+/* An unconnected UDP socket sends straight to dst: is that a backend whose answers it would take
+ * for a frontend's?
+ */
+static __always_inline void note_direct(const struct sock_owner *owner, const struct sock_dst *dst)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse *known;
+	__u64 cookie;
+
+	if (setting(SETTING_READ_ONLY))
+		return;
+	cookie = socket_cookie_of(owner);
+	sock_key(&key, cookie, &dst->addr, dst->port, dst->proto, SOCK_REVERSE);
+	known = bpf_map_lookup_elem(&sock_reverse, &key);
+	if (!known || !is_left_by_device(&known->addr, &dst->addr))
+		return;
+	send_by_packets(cookie, &known->addr, known->port, dst->proto, known->service_id);
+	bpf_map_delete_elem(&sock_reverse, &key);
+}
+
+/* Does another frontend have the answers of this backend to this socket? */
+static __always_inline int is_answer_taken(__u64 cookie, const struct sock_dst *dst,
+					   const struct choice *c)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse *known;
+
+	sock_key(&key, cookie, &c->addr, c->port, dst->proto, SOCK_REVERSE);
+	known = bpf_map_lookup_elem(&sock_reverse, &key);
+	return known && (known->port != dst->port || !addr_equal(&known->addr, &dst->addr)) &&
+	       is_left_by_device(&dst->addr, &c->addr);
+}
+
+/* A TCP socket that was bound to a port before it connects. Two of them may go to one backend, by
+ * different frontends: the kernel would refuse the second, packets get another port.
+ */
+static __always_inline int is_bound(const struct sock_owner *owner)
+{
+	struct bpf_sock *sk = owner->ctx ? owner->ctx->sk : NULL;
+
+	return sk && sk->src_port;
+}
+
+/* The way that an unconnected UDP socket used last for this frontend, while it still serves. */
+static __always_inline enum known_way lookup_socket(__u64 cookie, const struct sock_dst *dst,
+						    __u32 service_id, struct choice *c)
 {
 	struct sock_reverse_key key;
 	struct sock_reverse *known;
@@ -87,16 +159,19 @@ static __always_inline int lookup_socket(__u64 cookie, const struct sock_dst *ds
 
 	sock_key(&key, cookie, &dst->addr, dst->port, dst->proto, SOCK_FORWARD);
 	known = bpf_map_lookup_elem(&sock_reverse, &key);
-	if (!known || known->service_id != service_id ||
-	    !(backend_state(known->backend_id, known->backend_generation, &b) & BACKEND_F_SERVING))
-		return 0;
+	if (!known || known->service_id != service_id)
+		return WAY_NONE;
+	if (!known->backend_id)
+		return WAY_PACKETS;
+	if (!(backend_state(known->backend_id, known->backend_generation, &b) & BACKEND_F_SERVING))
+		return WAY_NONE;
 	choose(c, known->backend_id, b);
 	c->affinity_hit = 0;
 	sock_key(&key, cookie, &c->addr, c->port, dst->proto, SOCK_REVERSE);
 	/* An LRU may have dropped the other half: without it answers would show the backend. */
 	if (!bpf_map_lookup_elem(&sock_reverse, &key))
 		remember_socket(cookie, dst, c, service_id);
-	return 1;
+	return WAY_BACKEND;
 }
 
 /* Translates dst in place. Returns SOCK_ALLOW or SOCK_DENY; *changed tells whether dst did. */
@@ -114,12 +189,16 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	int is_left_to_packets = is_udp_connect && !setting(SETTING_SOCK_UDP_CONNECT);
 	struct lb_frontend *fe;
 	struct stats_service *s;
+	enum known_way way = WAY_NONE;
 	__u64 cookie;
 	int err;
 
 	*changed = 0;
-	if (!address)
+	if (!address) {
+		if (dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_SENDMSG)
+			note_direct(owner, dst);
 		return SOCK_ALLOW;
+	}
 	/* Loopback frontends exist for this node's own namespace only. */
 	if ((address->flags & ADDRESS_F_LOOPBACK) && !is_host_socket(owner))
 		return SOCK_ALLOW;
@@ -131,7 +210,12 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 				    fe->flags & (FRONTEND_F_SOURCE_RANGES | FRONTEND_F_AFFINITY))
 		return SOCK_ALLOW;
 	cookie = socket_cookie_of(owner);
-	if (dst->proto != IPPROTO_UDP_ || !lookup_socket(cookie, dst, fe->service_id, &c)) {
+	if (dst->proto == IPPROTO_UDP_)
+		way = lookup_socket(cookie, dst, fe->service_id, &c);
+	/* A connected socket has one peer only: its answers are nobody else's. */
+	if (way == WAY_PACKETS && path == PATH_SOCK_SENDMSG)
+		return SOCK_ALLOW;
+	if (way != WAY_BACKEND) {
 		if (is_draining())
 			return SOCK_ALLOW;
 		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
@@ -147,6 +231,14 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 		 * drops. */
 		if (err || (is_left_to_packets && !is_node_address(&c.addr)))
 			return SOCK_ALLOW;
+		if (dst->proto == IPPROTO_TCP_ && is_bound(owner) &&
+		    is_left_by_device(&dst->addr, &c.addr))
+			return SOCK_ALLOW;
+		if (dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_SENDMSG &&
+		    is_answer_taken(cookie, dst, &c)) {
+			send_by_packets(cookie, &dst->addr, dst->port, dst->proto, fe->service_id);
+			return SOCK_ALLOW;
+		}
 		remember_socket(cookie, dst, &c, fe->service_id);
 		remember_affinity(fe, &node, &c);
 		count_new_flow(fe->service_id, c.backend_id);

@@ -2,6 +2,7 @@
 #pragma once
 #include "../ct/check.h"
 #include "../ct/create.h"
+#include "../ct/direct.h"
 #include "../ct/frag.h"
 #include "../nat/xlate.h"
 #include "../nat/icmp_echo.h"
@@ -11,6 +12,11 @@
 
 #define SETTINGS_WITH_MIDDLE \
 	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
+
+/* skb->tc_index of this node's own packet, once translated: the device that it is redirected to
+ * must not take it for one that the node sends straight to the backend.
+ */
+#define TRANSLATED_MARK 0x5348
 
 #define PACKET_HOST_ 0   /* skb->pkt_type: to us */
 #define HEADERS_MAX  160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
@@ -94,6 +100,8 @@ static __noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(path, w->pkt.l3_len);
+	if (is_node)
+		skb->tc_index = TRANSLATED_MARK;
 	/* The kernel resolves the neighbour and queues the packet meanwhile. Also once a second
 	 * when it is known: an entry that only BPF reads would go stale and never be probed again.
 	 */
@@ -227,6 +235,46 @@ static __always_inline int is_hairpin_address(const struct lb_addr *addr)
 	       is_setting_addr(addr, &settings.hairpin6);
 }
 
+/* Straight to the backend, with another source port. */
+static __noinline int forward_direct(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+{
+	count_packet(f->service_id, w->pkt.l3_len);
+	if (w->pkt.more_frags && w->pkt.has_l4)
+		remember_fragment(&w->pkt);
+	w->reply = f->peer;
+	if (xlate_skb(skb, &w->pkt, &w->reply))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
+	count_path(PATH_LOCAL, w->pkt.l3_len);
+	return TC_NEXT;
+}
+
+/* A packet to an address that no Service has. Nearly always it is none of our business. */
+static __noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin)
+{
+	struct ct_tuple *t = &w->pkt.tuple;
+	struct ct_flow *f;
+
+	if (t->proto != IPPROTO_UDP_ && !(t->proto == IPPROTO_TCP_ && is_opening(&w->pkt)))
+		return TC_NEXT;
+	if (t->proto == IPPROTO_UDP_ && lookup_rival(w, origin, skb->ifindex)) {
+		f = bpf_map_lookup_elem(&ct_any, t);
+		if (f && is_from_its_client(f, origin, skb->ifindex)) {
+			touch_flow(w, t, f);
+			return forward_direct(skb, w, f);
+		}
+	}
+	if (!w->pkt.has_l4)
+		return TC_NEXT;
+	switch (new_direct_flow(skb, w, origin)) {
+	case NEW_FLOW_OK:
+		return forward_direct(skb, w, &w->flow);
+	case NEW_FLOW_DROP:
+		return drop_skb(skb, w, DROP_REASON_TUPLE_TAKEN, w->service_id);
+	default:
+		return TC_NEXT;
+	}
+}
+
 /* A packet that may begin or continue the original direction, or be a reply that is restored where
  * it arrives. Everything that concerns nobody costs one failed lookup of each kind.
  */
@@ -258,7 +306,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			 in_range_set(RANGE_SET_SERVICE, &t->dst) && !is_draining())
 			return drop_skb(skb, w, DROP_REASON_UNKNOWN_SERVICE_IP, 0);
 		else if (origin != ORIGIN_POD || !is_hairpin_address(&t->dst))
-			return TC_NEXT;
+			return handle_direct(skb, w, origin);
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
@@ -293,6 +341,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 			address_flags = address ? address->flags : 0;
 		}
+		if (!address_flags)
+			return handle_direct(skb, w, origin);
 	}
 	if (!address_flags || (origin != ORIGIN_NODE && (address_flags & ADDRESS_F_LOOPBACK)) ||
 	    !w->pkt.has_l4)
@@ -425,6 +475,23 @@ int tc_pod_in(struct __sk_buff *skb)
 	return handle_client_side(skb, w, ORIGIN_POD);
 }
 
+/* What this node's own sockets send to a pod by the pod's address. */
+static __always_inline int handle_own_direct(struct __sk_buff *skb, struct work *w)
+{
+	struct ct_tuple *t = &w->pkt.tuple;
+	struct ct_flow *f = NULL;
+
+	if (!w->pkt.has_l4 && !t->sport)
+		return TC_NEXT;
+	t->dir = CT_ORIGINAL;
+	if (t->proto == IPPROTO_TCP_)
+		f = bpf_map_lookup_elem(&ct_flows, t);
+	if (!f || !(f->flags & CT_F_DIRECT) || check_original(w, &f) != FLOW_USE || !f)
+		return handle_direct(skb, w, ORIGIN_NODE);
+	touch_flow(w, t, f);
+	return forward_direct(skb, w, f);
+}
+
 /* Host side of a pod's veth: what the pod receives. */
 SEC("tc")
 int tc_pod_out(struct __sk_buff *skb)
@@ -436,7 +503,10 @@ int tc_pod_out(struct __sk_buff *skb)
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, 1, &verdict))
 		return verdict;
-	return handle_reply(skb, w, &is_reply);
+	verdict = handle_reply(skb, w, &is_reply);
+	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
+		return verdict;
+	return handle_own_direct(skb, w);
 }
 
 /* Uplink or overlay: what comes from outside. */
@@ -469,7 +539,7 @@ int tc_uplink_out(struct __sk_buff *skb)
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	/* Only what a local socket sent has not come in by a device. */
-	if (is_reply || skb->ingress_ifindex)
+	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_NODE);
 }

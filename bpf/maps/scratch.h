@@ -28,8 +28,9 @@ struct work {
 	__u32 service_id;
 	__u32 reason; /* enum drop_reason */
 	__u32 ifindex;
-	__u32 attempt;      /* how often another backend was chosen for this packet */
-	__u32 needs_middle; /* a second pair does SNAT at egress, from snat_source */
+	__u32 attempt;       /* how often another backend was chosen for this packet */
+	__u32 is_port_taken; /* the client's own port is another connection's at the backend */
+	__u32 needs_middle;  /* a second pair does SNAT at egress, from snat_source */
 	struct lb_addr snat_source;
 	struct lb_addr no_client; /* stays zero: the node itself, as a client */
 };

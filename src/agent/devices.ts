@@ -53,6 +53,8 @@ export interface Device {
   kind: string | undefined;
   /** Ifindex of the bridge that a pod's device is a port of. */
   bridge?: number;
+  /** A pod's: the kernel's id for the network namespace of the other end, plus 1. */
+  netns?: number;
 }
 
 export interface HostFacts {
@@ -111,8 +113,16 @@ export function classifyDevices(
       mtu: link.mtu,
       kind: link.kind,
       ...context.bridgeOf(link, deviceClass),
+      ...netnsOf(link, deviceClass),
     }))
     .sort((a, b) => a.ifindex - b.ifindex);
+}
+
+function netnsOf(link: LinkFacts, deviceClass: DeviceClass): { netns?: number } {
+  // -1: the kernel has given it no id.
+  return deviceClass === 'pod' && link.peerNetnsId !== undefined && link.peerNetnsId >= 0
+    ? { netns: link.peerNetnsId + 1 }
+    : {};
 }
 
 class Context {

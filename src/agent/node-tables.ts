@@ -72,7 +72,10 @@ export class KernelNodeTables implements NodeTables {
 
   setDevices(devices: readonly Device[]): void {
     this.#devices.write(
-      devices.map((d) => [d.ifindex, { class_: CLASS_VALUES[d.class], mtu: d.mtu, bridge: d.bridge ?? 0 }]),
+      devices.map((d) => [
+        d.ifindex,
+        { class_: CLASS_VALUES[d.class], mtu: d.mtu, netns: d.netns ?? 0, bridge: d.bridge ?? 0 },
+      ]),
     );
   }
 
