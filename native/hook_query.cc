@@ -82,12 +82,14 @@ std::vector<Filter> DumpFilters(uint32_t ifindex, bool egress) {
                    size_t room = size - NLMSG_ALIGN(sizeof found);
                    // One message per chain comes without options, handle 0.
                    if (found.tcm_handle == 0) return;
+                   std::string kind = FindAttribute(attributes, room, TCA_KIND).text();
                    Attribute options = FindAttribute(attributes, room, TCA_OPTIONS);
+                   // The numbers mean something else in filters of other kinds.
+                   if (kind != "bpf") options = {};
                    Attribute name = FindAttribute(options.data, options.size, TCA_BPF_NAME);
                    Attribute id = FindAttribute(options.data, options.size, TCA_BPF_ID);
-                   filters.push_back({FindAttribute(attributes, room, TCA_KIND).text(),
-                                      TC_H_MAJ(found.tcm_info) >> 16, found.tcm_handle, id.u32(),
-                                      name.text()});
+                   filters.push_back({kind, TC_H_MAJ(found.tcm_info) >> 16, found.tcm_handle,
+                                      id.u32(), name.text()});
                  });
   return filters;
 }

@@ -162,12 +162,14 @@ function readHooks(ifindex: number, tcx: boolean): DeviceHookFacts[] {
       links.map(({ progId }) => describeProgram(progId)),
     );
     const filters = attempt(() => queryFilters(ifindex, direction)) ?? [];
-    add(
-      `tc ${direction}`,
-      filters.map(({ kind, progId, name }) =>
-        progId === undefined ? { name: `filter ${kind}` } : { progId, ...(name !== undefined && { name }) },
+    // A u32 filter comes with its hash tables: one word for all.
+    const kinds = new Set(filters.filter(({ progId }) => progId === undefined).map(({ kind }) => kind));
+    add(`tc ${direction}`, [
+      ...filters.flatMap(({ progId, name }) =>
+        progId === undefined ? [] : [{ progId, ...(name !== undefined && { name }) }],
       ),
-    );
+      ...[...kinds].map((kind) => ({ name: `filter ${kind}` })),
+    ]);
   }
   const xdp = attempt(() => queryXdp(ifindex)) ?? { native: 0, generic: 0, hardware: 0 };
   for (const mode of ['native', 'generic', 'hardware'] as const) {
