@@ -95,6 +95,12 @@ static __always_inline int is_closing(const struct ct_flow *f)
 					    (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
 }
 
+/* Nothing moves on it any more; it only keeps its tuple. */
+static __always_inline int is_left_over(const struct ct_tuple *t, const struct ct_flow *f)
+{
+	return is_closing(f) || is_expired(t, f, now_ns());
+}
+
 /* The other half of a pair, unless an LRU dropped it or its key belongs to another flow by now.
  * Leaves its key in w->reply.
  */

@@ -275,6 +275,15 @@ static __noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32
 	}
 }
 
+/* While another load balancer takes over, its MASQUERADE may give a port away that a flow which has
+ * ended still holds: then the answer is the stack's.
+ */
+static __noinline int is_given_back(struct __sk_buff *skb, const struct ct_tuple *t,
+				    const struct ct_flow *f)
+{
+	return is_draining() && is_left_over(t, f) && nf_conntrack_status(skb, t);
+}
+
 /* A packet that may begin or continue the original direction, or be a reply that is restored where
  * it arrives. Everything that concerns nobody costs one failed lookup of each kind.
  */
@@ -310,7 +319,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
-			if (f && (f->flags & CT_F_RESTORE_INGRESS))
+			if (f && (f->flags & CT_F_RESTORE_INGRESS) && !is_given_back(skb, t, f))
 				return restore_skb(skb, w, f);
 			t->dir = CT_ORIGINAL;
 		}

@@ -76,6 +76,8 @@ int xdp_uplink(struct xdp_md *xdp)
 	if (!f && (address_flags & ADDRESS_F_NODE)) {
 		t->dir = CT_REPLY;
 		f = lookup_flow(t);
+		if (f && (f->flags & CT_F_PAST_STACK) && is_draining() && is_left_over(t, f))
+			return leave_to_tc(w);
 		if (f && (f->flags & CT_F_PAST_STACK)) {
 			if (!resolve_next_hop(xdp, w, f))
 				return leave_to_tc(w);
