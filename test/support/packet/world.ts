@@ -68,9 +68,8 @@ const SETTINGS: LbSettings = {
   hash_seed: 0,
 };
 
+/** The object is that of the build, or of SHUNT_TEST_BPF_OBJECT. */
 export interface WorldOptions {
-  /** (the built object) */
-  path?: string;
   /** Besides those that packets run through. */
   programs?: string[];
   /** Table sizes that differ from the tests' own. */
@@ -114,7 +113,7 @@ export class PacketWorld implements Disposable {
   /** @param settings what differs from the tests' own settings; each needs a load of its own. */
   static async open(settings: Partial<LbSettings> = {}, o: WorldOptions = {}): Promise<PacketWorld> {
     makeNetwork();
-    const path = o.path ?? bpfObjectPath();
+    const path = process.env.SHUNT_TEST_BPF_OBJECT ?? bpfObjectPath();
     const abi = readAbi(readFileSync(path));
     const rodata = abi.struct('lb_settings').encode({ ...SETTINGS, ...settings });
     const object = await BpfObject.load({

@@ -60,10 +60,8 @@ export class Kernel {
       hairpin6: s.hairpin[6],
       hash_seed: s.hashSeed,
     };
-    const path = process.env.SHUNT_TEST_BPF_OBJECT;
     return new Kernel(
       await PacketWorld.open(settings, {
-        ...(path ? { path } : {}),
         programs: ['sk_twin'],
         sizes: { ct_flows: s.establishedMax },
       }),
