@@ -1,6 +1,6 @@
 import { codeOf } from './errors.js';
 import { bindAddressText, parseBindAddress } from './health/bind-address.js';
-import { Listener, type Respond } from './health/listener.js';
+import { type Answer, Listener, type Respond } from './health/listener.js';
 import type { Logger } from './log.js';
 import { type AgentOptions, KUBE_PROXY_PORTS } from './options.js';
 
@@ -32,7 +32,7 @@ export class Servers {
       let said: string | undefined;
       const listener = new Listener({
         ...address,
-        respond,
+        respond: introduced(respond),
         onFailure: (error) => {
           const message = failureText(place, flag, error);
           // Once per trouble, not once per try.
@@ -51,6 +51,19 @@ export class Servers {
     clearInterval(this.#timer);
     for (const listener of this.#listeners) listener.close();
   }
+}
+
+/** Every other answer is kube-proxy's to the byte: `shunt takeover` asks here which of the two it is. */
+export const IDENTITY_PATH = '/shunt';
+
+const INTRODUCTION: Answer = {
+  status: 200,
+  headers: { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' },
+  body: 'shunt\n',
+};
+
+function introduced(respond: Respond): Respond {
+  return (path, request) => (path === IDENTITY_PATH ? INTRODUCTION : respond(path, request));
 }
 
 function failureText(place: string, flag: string, error: NodeJS.ErrnoException): string {

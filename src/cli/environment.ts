@@ -1,5 +1,6 @@
 import type { AgentOptions } from '../agent/options.js';
 import type { Report } from '../doctor/index.js';
+import type { Machine, ShuntControl } from '../takeover/index.js';
 import type { DoctorOptions } from './doctor.js';
 import type { LiveState } from './reader.js';
 
@@ -14,6 +15,11 @@ export interface CleanupReport {
   problems: string[];
 }
 
+export interface TakeoverParts {
+  machine: Machine;
+  control: ShuntControl;
+}
+
 /** Everything a command touches, so that tests give it something else. */
 export interface CliEnvironment {
   stdout: { write(text: string): unknown };
@@ -25,4 +31,6 @@ export interface CliEnvironment {
   runAgent(options: AgentOptions): Promise<number>;
   cleanUp(options: CleanupOptions): CleanupReport | Promise<CleanupReport>;
   examine(options: DoctorOptions): Promise<Report>;
+  /** kube-proxy's traces on this machine, and the maps that are pinned there. */
+  openTakeover(pinPath: string): TakeoverParts | Promise<TakeoverParts>;
 }

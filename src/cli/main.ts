@@ -28,6 +28,7 @@ process.exitCode = await runCli(
     // Loaded when needed: a command that reads maps does without the Kubernetes client, help without both.
     openLive: async (pinPath) => (await import('./live.js')).openLive(pinPath),
     runAgent: async (options) => (await import('../agent/main.js')).runAgent(options),
+    openTakeover: async (pinPath) => (await import('./takeover.js')).openTakeover(pinPath),
     cleanUp: async (options) => (await import('./live.js')).cleanUp(options),
     examine: async (options) => (await import('./doctor.js')).examine(options),
   },

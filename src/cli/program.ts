@@ -8,6 +8,7 @@ import { addFlowsCommand } from './commands/flows.js';
 import { addMapsCommand } from './commands/maps.js';
 import { addServicesCommand } from './commands/services.js';
 import { addStatusCommand } from './commands/status.js';
+import { addTakeoverCommand } from './commands/takeover.js';
 import type { CliEnvironment } from './environment.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE, errorText, UsageError } from './errors.js';
 
@@ -63,6 +64,7 @@ function createProgram(
   addMapsCommand(program, environment);
   addStatusCommand(program, environment);
   addAgentCommand(program, environment, setExitCode);
+  addTakeoverCommand(program, environment, setExitCode);
   addCleanupCommand(program, environment, setExitCode);
   addDoctorCommand(program, environment, setExitCode);
   return program;

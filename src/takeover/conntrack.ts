@@ -18,6 +18,13 @@ export interface OldFlows {
   examples: OldFlow[];
 }
 
+/** What an endpoint sees of a flow that goes past the stack. */
+export interface OwnTuple {
+  protocol: 'TCP' | 'UDP';
+  source: { ip: string; port: number };
+  endpoint: { ip: string; port: number };
+}
+
 /** Nothing moves on these any more. */
 const OVER = /\b(?:TIME_WAIT|CLOSE|NONE)\b/;
 const EXAMPLES = 5;
@@ -93,4 +100,43 @@ export function flowsText(flows: OldFlows): string {
     .filter((p) => flows[p] > 0)
     .map((p) => `${flows[p]} ${p.toUpperCase()}`);
   return parts.length === 0 ? 'none' : parts.join(', ');
+}
+
+/** Tells our entries from those of real connections. */
+const MARK = '0x5348554e';
+/** Longer than anybody waits; they are removed before. */
+const RESERVED_SECONDS = '86400';
+const AT_A_TIME = 8;
+
+/**
+ * kube-proxy's MASQUERADE takes any port that nf_conntrack does not know to be in use towards an endpoint, and
+ * it does not know of flows past the stack. With an entry for each it chooses another.
+ * @returns how many could be entered.
+ */
+export async function reserveTuples(machine: Machine, tuples: readonly OwnTuple[]): Promise<number> {
+  let entered = 0;
+  const queue = [...tuples];
+  const work = async () => {
+    for (let tuple = queue.pop(); tuple; tuple = queue.pop()) {
+      const output = await machine.run(['conntrack', '-I', ...reservation(tuple)]);
+      if (!output) return;
+      // It is there already after an earlier call.
+      if (output.code === 0 || output.stderr.includes('Such conntrack exists')) entered++;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  return entered;
+}
+
+function reservation({ protocol, source, endpoint }: OwnTuple): string[] {
+  const isTcp = protocol === 'TCP';
+  return [
+    ...['-p', protocol.toLowerCase()],
+    ...['-s', source.ip, '-d', endpoint.ip, '--sport', String(source.port), '--dport', String(endpoint.port)],
+    ...['-t', RESERVED_SECONDS, '-m', MARK, ...(isTcp ? ['--state', 'ESTABLISHED'] : [])],
+  ];
+}
+
+export async function releaseTuples(machine: Machine): Promise<void> {
+  for (const family of ['ipv4', 'ipv6']) await machine.run(['conntrack', '-D', '-f', family, '-m', MARK]);
 }

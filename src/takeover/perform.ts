@@ -1,5 +1,5 @@
 /** Does what was planned, in the order that loses nothing. */
-import { countOldFlows, type OldFlows, totalOf } from './conntrack.js';
+import { countOldFlows, type OldFlows, releaseTuples, reserveTuples, totalOf } from './conntrack.js';
 import { acceptLines, withdrawLines } from './forward.js';
 import { applyIptables, readIptables, readOne } from './iptables.js';
 import { readIpvs, removeIpvs } from './ipvs.js';
@@ -158,6 +158,13 @@ export async function giveBack(
   o: { waitSeconds: number; force: boolean },
   say: Progress,
 ): Promise<UndoResult> {
+  const tuples = s.shunt?.ownTuples ?? [];
+  const reserved = await reserveTuples(machine, tuples);
+  if (reserved < tuples.length) {
+    say(
+      `${tuples.length - reserved} of ${tuples.length} source ports could not be reserved with conntrack: a new connection that gets one of them waits until the old one has ended`,
+    );
+  }
   await control.setDrain(true);
   say("new connections go to kube-proxy's rules; Shunt's own go on");
   const until = machine.now() + o.waitSeconds * 1000;
@@ -179,6 +186,7 @@ export async function giveBack(
   }
   const result = await control.cleanUp();
   if (typeof result === 'string') return { flows, detached: false, next: result, problems: [] };
+  await releaseTuples(machine);
   say(`detached; ${result.removed} pins removed`);
   await withdraw(machine, s.accepting, say);
   if (s.nft.keeping.length > 0) await applyNft(machine, deleteScript(s.nft.keeping, KEEP_TABLE));

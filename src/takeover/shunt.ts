@@ -1,5 +1,5 @@
 /** What takeover needs to know of Shunt, and may do to it. */
-import type { OldFlow } from './conntrack.js';
+import type { OldFlow, OwnTuple } from './conntrack.js';
 import type { FamilyPort } from './rules.js';
 
 export interface ShuntState {
@@ -14,6 +14,8 @@ export interface ShuntState {
   takingOver: boolean;
   /** Its own live flows. */
   flows: { tcp: number; udp: number; sctp: number };
+  /** Source ports of this node that its live flows use towards endpoints, unknown to nf_conntrack. */
+  ownTuples: OwnTuple[];
   /** Addresses of endpoints. */
   endpoints: string[];
   /** Service ports that have endpoints. */
