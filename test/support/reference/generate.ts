@@ -37,6 +37,8 @@ export type Action =
       flow: number;
       sport: number;
       order: readonly number[];
+      /** More than a second passes after the first one. */
+      late: boolean;
       shape: Shape;
     }
   | { do: 'backend'; which: number; condition: Condition }
@@ -142,6 +144,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       flow: which,
       sport: small(3),
       order: fc.constantFrom([0, 1, 2], [0, 2, 1], [1, 0, 2], [0], [2]),
+      late: mostly(false, true),
       shape,
     }),
   ),

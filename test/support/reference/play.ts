@@ -315,10 +315,11 @@ export class Play extends Stage {
     if (!ends) return;
     const eth = ethernet(on ?? 'uplink', on === undefined);
     const all = fragmentsOf(proto, ends, { flags: 'S', seq: 1000, ack: 0 }, a.shape, eth);
-    for (const i of a.order) {
+    a.order.forEach((i, n) => {
+      if (n === 1 && a.late) this.#waitAction({ do: 'wait', seconds: 1 });
       const frame = all[i];
       if (frame) this.travel(on, frame, a.shape.xdp);
-    }
+    });
   }
 
   #socket(a: Extract<Action, { do: 'socket' }>): void {
