@@ -168,6 +168,10 @@ describe('the reference list (SEMANTICS 9)', () => {
         servers,
         errors: [],
       });
+    const { paths } = await cluster.shunt<{ paths: Record<string, { packets: number }> }>('node2', [
+      'status',
+    ]);
+    expect(paths.sock_sendmsg?.packets).toBeGreaterThan(0);
     // Packets of SCTP: test/packet. Sockets would need a kernel that has them.
     for (const node of NODES) {
       const rows = (await cluster.services(node)).filter(({ name }) => name === 'sctp-service');
@@ -216,6 +220,12 @@ describe('the reference list (SEMANTICS 9)', () => {
       cluster.remove('  name: topology-1');
       const there = 'topology-2:8080';
       await becomes('-', there, there, there);
+      // The node itself is told so by its own socket.
+      expect(await cluster.visit('node1', '10.96.13.1', 80)).toMatchObject(REFUSAL);
+      const { paths } = await cluster.shunt<{ paths: Record<string, { packets: number }> }>('node1', [
+        'status',
+      ]);
+      expect(paths.sock_refused?.packets).toBeGreaterThan(0);
     });
 
     it('none in the region: only those that end in * find one', async () => {

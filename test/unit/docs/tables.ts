@@ -43,7 +43,7 @@ export interface Evidence {
 
 /** Reads `` `netns/a.test.ts` "one", "two"; `packet/b.test.ts` "three" ``; undefined when it is not written so. */
 export function parseEvidence(cell: string): Evidence[] | undefined {
-  const one = /`([^`]+\.test\.ts)`((?:,? "[^"]+")+)(?:; |$)/y;
+  const one = /`([^`]+\.test\.ts)`( "[^"]+"(?:, "[^"]+")*)(?:; |$)/y;
   const found: Evidence[] = [];
   while (one.lastIndex < cell.length) {
     const at = one.lastIndex;
