@@ -13,6 +13,8 @@
 #include "xlate.h"
 #include "../ct/flow.h"
 
+#define IP6_FRAGMENT 44
+
 struct icmp_error {
 	__u32 icmp_off;
 	__u32 inner_l3_off;
@@ -69,6 +71,16 @@ static __always_inline int parse_icmp_error(struct __sk_buff *skb, struct work *
 		t->proto = ip.nexthdr;
 		__builtin_memcpy(&t->src, &ip.daddr, 16);
 		__builtin_memcpy(&t->dst, &ip.saddr, 16);
+		/* "Too big" about a datagram that its sender has cut up already. */
+		if (ip.nexthdr == IP6_FRAGMENT) {
+			struct ip6_frag_hdr frag;
+
+			if (bpf_skb_load_bytes(skb, e->inner_l4_off, &frag, sizeof(frag)) ||
+			    (frag.off_flags & bpf_htons(0xfff8)))
+				return -1;
+			e->inner_l4_off += sizeof(frag);
+			t->proto = frag.next;
+		}
 	}
 	if (!has_ports(t->proto) || e->inner_l4_off + sizeof(ports) > p->l3_off + p->l3_len)
 		return -1;
