@@ -42,8 +42,13 @@ export class Chooser {
     this.loopbacks = new Set(loopbacks);
   }
 
+  /** An address of this node, loopback included. */
+  isNode(ip: string): boolean {
+    return this.nodeAddresses.has(ip) || this.loopbacks.has(ip);
+  }
+
   address(ip: string): Address | undefined {
-    const node = this.nodeAddresses.has(ip) || this.loopbacks.has(ip);
+    const node = this.isNode(ip);
     const fronts = this.services.filter((s) => s.exists && s.fronts.some((f) => f.ip === ip));
     if (!node && fronts.length === 0) return;
     const clusterIp = fronts.some((s) => s.fronts.some((f) => f.ip === ip && f.type === 'ClusterIP'));

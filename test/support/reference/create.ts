@@ -69,7 +69,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
   let choice = pick(0);
   // A local socket's packet cannot be sent to this node's own address.
   for (let i = 1; i <= 4 && origin === 'node' && typeof choice === 'object'; i++) {
-    if (!chooser.nodeAddresses.has(choice.backend.ip)) break;
+    if (!chooser.isNode(choice.backend.ip)) break;
     choice = pick(i);
   }
   if (choice === 'refuse') return { what: 'refuse', serviceId };

@@ -65,7 +65,7 @@ export class ReferenceSockets {
    */
   #straight(r: SocketRequest): void {
     const name = this.#names.get(key(r, r));
-    if (!name || this.#chooser.nodeAddresses.has(name.ip)) return;
+    if (!name || this.#chooser.isNode(name.ip)) return;
     this.#leaveToPackets(r, name, name.serviceId);
     this.#names.delete(key(r, r));
   }
@@ -78,7 +78,7 @@ export class ReferenceSockets {
   #isAnswerTaken(r: SocketRequest, b: Backend): boolean {
     const name = isDatagram(r) ? this.#names.get(key(r, at(b))) : undefined;
     if (!name || (name.ip === r.ip && name.port === r.port)) return false;
-    return !this.#chooser.nodeAddresses.has(r.ip) && !this.#chooser.nodeAddresses.has(b.ip);
+    return !this.#chooser.isNode(r.ip) && !this.#chooser.isNode(b.ip);
   }
 
   #needsClient({ service, front }: Target): boolean {
@@ -97,7 +97,7 @@ export class ReferenceSockets {
     // a backend that is this node itself.
     const stays = r.proto === PROTOCOL.udp ? this.#stays.get(key(r, r)) : undefined;
     const packetsInstead = isUdpConnect && !this.#settings.socketUdpConnect;
-    const isUsable = (b: Backend) => !packetsInstead || this.#chooser.nodeAddresses.has(b.ip);
+    const isUsable = (b: Backend) => !packetsInstead || this.#chooser.isNode(b.ip);
     if (stays?.serviceId === service.id) {
       if (!stays.backend && isDatagram(r)) return UNTOUCHED;
       if (stays.backend && isServing(stays) && isUsable(stays.backend))

@@ -158,7 +158,10 @@ export function quoteOf(v: View): Quote | undefined {
   if (!ip || ip.version !== v.family || (ip.version === 4 && (ip.offset ?? 0) > 0)) return;
   // A sender that cut its datagram up is told about the first part.
   const isFirstFragment =
-    ip.version === 6 && v.frame[l3 + 6] === 44 && l3 + 48 <= v.end && (read16(v.frame, l3 + 42) & 0xfff8) === 0;
+    ip.version === 6 &&
+    v.frame[l3 + 6] === 44 &&
+    l3 + 48 <= v.end &&
+    (read16(v.frame, l3 + 42) & 0xfff8) === 0;
   if (ip.version === 6 && ip.extensions && !isFirstFragment) return;
   const proto = (isFirstFragment ? v.frame[l3 + 40] : ip.protocol) as number;
   const l4 = l3 + (ip.version === 4 ? (ip.ihl ?? 5) * 4 : isFirstFragment ? 48 : 40);
