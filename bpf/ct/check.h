@@ -107,6 +107,15 @@ static __always_inline void note_synack(struct work *w, const struct ct_flow *f)
 	__sync_fetch_and_or(&original->flags, CT_F_SEEN_SYNACK);
 }
 
+/* A SYN-ACK for a flow that has ended answers somebody else, who has got the port since: a rule of
+ * netfilter (MASQUERADE --random-fully takes any) or a socket of this node.
+ */
+static __always_inline int is_anothers_reply(const struct work *w, const struct ct_flow *f)
+{
+	return w->pkt.tuple.proto == IPPROTO_TCP_ && w->pkt.has_l4 &&
+	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && is_closing(f);
+}
+
 /* Does the packet open something: a SYN, a SCTP INIT, any datagram? */
 static __always_inline int is_opening(const struct pkt *p)
 {

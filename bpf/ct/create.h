@@ -34,9 +34,11 @@ static __always_inline int is_maglev(const struct lb_frontend *fe, int is_intern
 /* The choice is by hash and not by a random number, so that tc, which sees the packet after XDP
  * left it alone, chooses the same. The sequence number of a SYN makes it random enough.
  */
-static __noinline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
-				     enum origin origin)
+__noinline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
+			      enum origin origin)
 {
+	if (!w || !fe)
+		return SELECT_STALE;
 	const struct lb_addr *client = origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src;
 	__u32 seed = is_maglev(fe, is_internal) ? 0 : w->pkt.tcp_seq ^ settings.hash_seed;
 
@@ -99,6 +101,8 @@ static long try_port(__u32 i, struct port_search *search)
  */
 static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
 {
+	if (!w)
+		return -1;
 	__u32 range = settings.snat_port_max - settings.snat_port_min + 1;
 	struct port_search search = {
 	    .w = w,
@@ -121,6 +125,8 @@ static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
  */
 static __noinline int create_middle(struct __sk_buff *skb, struct work *w)
 {
+	if (!w)
+		return DROP_REASON_SNAT_PORTS;
 	__u32 flags = w->flow.flags;
 	int err;
 

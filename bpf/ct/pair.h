@@ -43,8 +43,10 @@ static __always_inline void evict_owner(struct work *w, const struct ct_flow *ow
  * reservation of the tuple (and of a SNAT port). Returns 0, -1 when the reply tuple is taken, -2
  * when a table is full.
  */
-static __always_inline int create_pair(struct work *w, int second_pass)
+__noinline int create_pair(struct work *w, int second_pass)
 {
+	if (!w)
+		return -2;
 	int is_tcp = w->reply.proto == IPPROTO_TCP_;
 	struct ct_flow *owner;
 	long err;
@@ -107,9 +109,10 @@ static __always_inline int establish(const struct ct_tuple *t, const struct ct_f
 /* Moves a half-open pair into ct_flows. t, f: the original direction, w->pkt the client's ACK.
  * Returns 0, or -1 when the table is full or the reply tuple is another flow's by now.
  */
-static __always_inline int promote(struct work *w, const struct ct_tuple *t,
-				   const struct ct_flow *f)
+__noinline int promote(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
 {
+	if (!w || !t || !f)
+		return -1;
 	struct ct_flow *reply;
 
 	if (setting(SETTING_READ_ONLY))

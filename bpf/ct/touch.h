@@ -70,12 +70,14 @@ static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, 
 		f->last_seen_ns = 1;
 }
 
-static __always_inline void touch_flow(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
+__noinline int touch_flow(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
 {
+	if (!w || !t || !f)
+		return 0;
 	__u64 now;
 
 	if (setting(SETTING_READ_ONLY))
-		return;
+		return 0;
 	now = now_ns();
 	f->packets++;
 	f->bytes += w->pkt.l3_len;
@@ -87,9 +89,10 @@ static __always_inline void touch_flow(struct work *w, const struct ct_tuple *t,
 	/* The shared cache line is written once a second and not once a packet. */
 	if (!is_idle(f, now, TOUCH_INTERVAL_NS) &&
 	    (t->dir != CT_REPLY || (f->flags & CT_F_SEEN_REPLY)))
-		return;
+		return 0;
 	f->last_seen_ns = now;
 	if (t->dir == CT_REPLY)
 		__sync_fetch_and_or(&f->flags, CT_F_SEEN_REPLY);
 	keep_peer(w, t, f);
+	return 0;
 }

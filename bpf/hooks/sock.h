@@ -174,6 +174,23 @@ static __always_inline enum known_way lookup_socket(__u64 cookie, const struct s
 	return WAY_BACKEND;
 }
 
+/* The address that an unconnected UDP socket used last for this frontend, whatever became of it. */
+static __always_inline int stay_socket(__u64 cookie, const struct sock_dst *dst, __u32 service_id,
+				       struct choice *c)
+{
+	struct sock_reverse_key key;
+	struct sock_reverse *known;
+
+	sock_key(&key, cookie, &dst->addr, dst->port, dst->proto, SOCK_FORWARD);
+	known = bpf_map_lookup_elem(&sock_reverse, &key);
+	if (!known || known->service_id != service_id || !known->backend_id)
+		return 0;
+	c->addr = known->addr;
+	c->port = known->port;
+	c->affinity_hit = 0;
+	return 1;
+}
+
 /* Translates dst in place. Returns SOCK_ALLOW or SOCK_DENY; *changed tells whether dst did. */
 static __always_inline int xlate_socket(const struct sock_owner *owner, struct sock_dst *dst,
 					__u32 path, int *changed)
@@ -182,8 +199,9 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	struct lb_addr node = {};
 	struct choice c = {};
 	/* A connected UDP socket would keep a dead backend for ever, since no hook runs when it
-	 * sends: by default its packets are translated at egress instead. That can't reach this
-	 * node's own addresses, so a backend there is taken here. Refusals come with a datagram.
+	 * sends: by default its packets are translated at egress instead. What goes to this node's
+	 * own addresses does not pass there, so such a frontend or backend is taken here. Refusals
+	 * come with a datagram.
 	 */
 	int is_udp_connect = dst->proto == IPPROTO_UDP_ && path == PATH_SOCK_CONNECT;
 	int is_left_to_packets = is_udp_connect && !setting(SETTING_SOCK_UDP_CONNECT);
@@ -205,6 +223,8 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
 	if (!fe)
 		goto none;
+	if ((address->flags & (ADDRESS_F_NODE | ADDRESS_F_LOOPBACK)) && is_host_socket(owner))
+		is_left_to_packets = 0;
 	/* The packet path drops it. Of a pod's socket only that path knows the client's address. */
 	if (is_host_socket(owner) ? !is_client_allowed(fe, &node, 1) :
 				    fe->flags & (FRONTEND_F_SOURCE_RANGES | FRONTEND_F_AFFINITY))
@@ -225,6 +245,10 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 				return SOCK_ALLOW;
 			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
 		}
+		/* With nobody to move to a datagram goes where the last one went. */
+		if (err && path == PATH_SOCK_SENDMSG &&
+		    stay_socket(cookie, dst, fe->service_id, &c))
+			goto chosen;
 		if (err == SELECT_REFUSE && !is_udp_connect)
 			goto refused;
 		/* Local policy means silence, and a connect cannot be silent: the packet path
@@ -245,6 +269,7 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	} else if (is_left_to_packets && !is_node_address(&c.addr)) {
 		return SOCK_ALLOW;
 	}
+chosen:
 	s = c.affinity_hit ? stats_of(fe->service_id) : NULL;
 	if (s)
 		count(s->affinity_hits, 1);

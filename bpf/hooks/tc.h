@@ -40,9 +40,11 @@ static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt
 }
 
 /* Sends the packet's refusal to where it came from. */
-static __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu,
-				 __u32 origin_service)
+__noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu,
+			  __u32 origin_service)
 {
+	if (!w)
+		return TC_SHOT;
 	__u32 service_id = origin_service & 0xffffff, origin = origin_service >> 24;
 	int reason =
 	    build_refusal(skb, w, what_mtu ? REFUSE_TOO_BIG : REFUSE_UNREACHABLE, what_mtu);
@@ -68,8 +70,10 @@ static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum or
 /* Translated wholly and out, towards the flow's next hop: past the stack, or from this node's own
  * socket by the backend's route instead of the service's.
  */
-static __noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
+__noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
 {
+	if (!w || !f)
+		return TC_SHOT;
 	struct ct_next_hop *nh = &f->next_hop;
 	__u32 ifindex = nh->ifindex, mtu = nh->mtu;
 	int is_cached = is_next_hop_valid(nh), is_node = path == PATH_NODE_EGRESS;
@@ -152,8 +156,10 @@ static __always_inline int is_sctp_fragment(const struct pkt *p, const struct ct
 }
 
 /* A packet of the original direction, by its flow. */
-static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
 {
+	if (!w || !f)
+		return TC_SHOT;
 	__u32 flags = f->flags;
 
 	if (is_sctp_fragment(&w->pkt, f))
@@ -181,8 +187,10 @@ static __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct 
 }
 
 /* A packet of the reply direction at the edge where it is restored. */
-static __noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
 {
+	if (!w || !f)
+		return TC_SHOT;
 	__u32 flags = f->flags;
 
 	if (is_sctp_fragment(&w->pkt, f))
@@ -236,8 +244,10 @@ static __always_inline int is_hairpin_address(const struct lb_addr *addr)
 }
 
 /* Straight to the backend, with another source port. */
-static __noinline int forward_direct(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int forward_direct(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
 {
+	if (!w || !f)
+		return TC_SHOT;
 	count_packet(f->service_id, w->pkt.l3_len);
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
@@ -249,8 +259,10 @@ static __noinline int forward_direct(struct __sk_buff *skb, struct work *w, stru
 }
 
 /* A packet to an address that no Service has. Nearly always it is none of our business. */
-static __noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin)
+__noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin)
 {
+	if (!w)
+		return TC_NEXT;
 	struct ct_tuple *t = &w->pkt.tuple;
 	struct ct_flow *f;
 
@@ -319,8 +331,14 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
-			if (f && (f->flags & CT_F_RESTORE_INGRESS) && !is_given_back(skb, t, f))
-				return restore_skb(skb, w, f);
+			if (f && (f->flags & CT_F_RESTORE_INGRESS)) {
+				if (address && is_anothers_reply(w, f)) {
+					delete_pair(w, t, f);
+					return TC_NEXT;
+				}
+				if (!is_given_back(skb, t, f))
+					return restore_skb(skb, w, f);
+			}
 			t->dir = CT_ORIGINAL;
 		}
 		if (t->proto == IPPROTO_TCP_)
@@ -360,8 +378,10 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 }
 
 /* The second half of a flow through the stack: its source becomes this node's at egress. */
-static __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
+__noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 {
+	if (!w)
+		return TC_NEXT;
 	struct ct_flow *f;
 
 	w->pkt.tuple.dir = CT_MIDDLE;
@@ -410,8 +430,10 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 /* An ICMP error about a translated flow goes the way of the flow. is_egress: the side where replies
  * are restored on their way out.
  */
-static __noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_egress)
+__noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_egress)
 {
+	if (!w)
+		return TC_NEXT;
 	struct addr_pair outer, now;
 	struct icmp_error e = {};
 	struct ct_flow *f;

@@ -79,7 +79,7 @@ int xdp_uplink(struct xdp_md *xdp)
 		if (f && (f->flags & CT_F_PAST_STACK) && is_draining() && is_left_over(t, f))
 			return leave_to_tc(w);
 		if (f && (f->flags & CT_F_PAST_STACK)) {
-			if (!resolve_next_hop(xdp, w, f))
+			if (is_anothers_reply(w, f) || !resolve_next_hop(xdp, w, f))
 				return leave_to_tc(w);
 			touch_flow(w, t, f);
 			note_synack(w, f);
