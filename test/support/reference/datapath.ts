@@ -36,6 +36,10 @@ const SCTP_INIT = 1;
 
 type Outcome = Omit<Prediction, 'drops' | 'paths'>;
 
+/** Nobody answers a connection that has ended with a SYN-ACK: its port has a new owner. */
+function isAnothersReply(v: View, reply: Conn): boolean {
+  return v.proto === PROTOCOL.tcp && v.flags.includes('S') && v.flags.includes('A') && isClosing(reply);
+}
 export class ReferenceDatapath {
   readonly env: Environment;
   /** First fragments' ports, and when they were seen. */
@@ -117,7 +121,11 @@ export class ReferenceDatapath {
       }
       if (origin !== 'node' && (!address || address.node)) {
         const reply = flows.findReply(v.proto, v.ends);
-        if (reply && isRestoredAtIngress(reply)) return this.#restore(v, reply);
+        if (reply && isRestoredAtIngress(reply)) {
+          if (!address || !isAnothersReply(v, reply)) return this.#restore(v, reply);
+          flows.remove(reply);
+          return this.#pass(v);
+        }
       }
     }
     if (conn && conn.from !== clientSide(origin, on)) {
@@ -288,7 +296,7 @@ export class ReferenceDatapath {
       if (!address) return pass;
       const reply = address.node ? flows.findReply(v.proto, v.ends) : undefined;
       if (reply?.way === 'past') {
-        if (!this.#xdpCanSend(v, reply, 'reply', on)) return this.#leave(pass);
+        if (isAnothersReply(v, reply) || !this.#xdpCanSend(v, reply, 'reply', on)) return this.#leave(pass);
         flows.touch(reply, 'reply', v);
         flows.noteAnswer(reply, v);
         return this.#transmit(v, reply, 'reply', on);
