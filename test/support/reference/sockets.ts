@@ -6,6 +6,7 @@ import type { Backend, Settings, SocketPrediction, SocketRequest } from './types
 interface Remembered {
   /** Undefined: its datagrams are translated where they leave. */
   backend: Backend | undefined;
+  to?: At;
   generation: number;
   serviceId: number;
 }
@@ -96,7 +97,8 @@ export class ReferenceSockets {
     // By default a connected UDP socket's packets are translated on their way out, which cannot be done for
     // a backend that is this node itself.
     const stays = r.proto === PROTOCOL.udp ? this.#stays.get(key(r, r)) : undefined;
-    const packetsInstead = isUdpConnect && !this.#settings.socketUdpConnect;
+    const isOwn = r.netns === this.#settings.hostNetns && this.#chooser.isNode(r.ip);
+    const packetsInstead = isUdpConnect && !this.#settings.socketUdpConnect && !isOwn;
     const isUsable = (b: Backend) => !packetsInstead || this.#chooser.isNode(b.ip);
     if (stays?.serviceId === service.id) {
       if (!stays.backend && isDatagram(r)) return UNTOUCHED;
@@ -104,6 +106,9 @@ export class ReferenceSockets {
         return { allowed: true, to: [at(stays.backend)], paths, follow() {} };
     }
     const slots = this.#chooser.slots(target, true);
+    // With nobody to move to a datagram goes where the last one went.
+    if (typeof slots === 'string' && isDatagram(r) && stays?.serviceId === service.id && stays.to)
+      return { allowed: true, to: [stays.to], paths, follow() {} };
     if (slots === 'refuse') return refused;
     if (slots === 'drop') return UNTOUCHED;
     const known = this.#chooser.remembered(target, true, NODE_CLIENT);
@@ -117,7 +122,12 @@ export class ReferenceSockets {
       if (!backend) return;
       this.#names.set(key(r, at(backend)), { ip: r.ip, port: r.port, serviceId: service.id });
       if (r.proto === PROTOCOL.udp) {
-        this.#stays.set(key(r, r), { backend, generation: backend.generation, serviceId: service.id });
+        this.#stays.set(key(r, r), {
+          backend,
+          to: at(backend),
+          generation: backend.generation,
+          serviceId: service.id,
+        });
       }
       if (!known) this.#chooser.remember(target, NODE_CLIENT, backend);
     };
