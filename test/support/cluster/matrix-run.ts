@@ -23,6 +23,7 @@ import {
   rowsOf,
   type Setting,
 } from './matrix.js';
+import { changeNodes } from './matrix-nodes.js';
 import { addressOf, FAMILIES, type Family, standardService } from './standard.js';
 
 const BACKEND_PODS: Record<Backend, string[]> = { here: ['a2'], elsewhere: ['b1'], nowhere: [] };
@@ -53,7 +54,7 @@ export interface RowResult {
 export class MatrixCluster implements AsyncDisposable {
   private constructor(
     readonly cluster: Cluster,
-    private readonly setting: Setting,
+    private setting: Setting,
     /** Address of node1 on the way to a backend, by backend's address. */
     private readonly sources: Map<string, string>,
   ) {}
@@ -74,6 +75,12 @@ export class MatrixCluster implements AsyncDisposable {
       await cluster.close();
       throw error;
     }
+  }
+
+  /** Goes on in another setting of the same box and agents: netfilter, rp_filter and bridge-nf-call-iptables. */
+  async change(setting: Setting): Promise<void> {
+    this.setting = setting;
+    await changeNodes(this.cluster.box, setting);
   }
 
   /** node1 has every Service: those with a backend answer, the others refuse. */

@@ -47,21 +47,31 @@ const PRESETS: NetfilterPreset[][] = [
   EVERYTHING,
 ];
 
-/** Boxes of the whole product; each is used with every entry of FLAGS. */
-export const BOXES: Setting[] = MODES.flatMap((mode) =>
+/** What a node can be: 102 kinds. */
+const NODES: Setting[] = MODES.flatMap((mode) =>
   PRESETS.flatMap((netfilter) =>
     ([0, 1, 2] as const).flatMap((rpFilter) =>
-      // Without a bridge, or without rules, the switch has nothing to act on.
-      (mode === 'routed' || mode === 'vxlan' || netfilter.length === 0
-        ? [1 as const]
-        : [0 as const, 1 as const]
-      ).map((bridgeNfCallIptables) => setting({ mode, netfilter, rpFilter, bridgeNfCallIptables })),
+      bridgeChoices(mode, netfilter).map((bridgeNfCallIptables) =>
+        setting({ mode, netfilter, rpFilter, bridgeNfCallIptables }),
+      ),
     ),
   ),
 );
 
-/** Flags of the agents, restarted in the same box. */
-export const FLAGS: Partial<Setting>[] = [];
-for (const hostRouting of ['past', 'stack'] as const)
-  for (const externalSource of ['preserve', 'masquerade'] as const)
-    for (const masqueradeAll of [false, true]) FLAGS.push({ hostRouting, externalSource, masqueradeAll });
+/** Without a bridge, or without rules, the switch has nothing to act on. */
+function bridgeChoices(mode: BoxMode, netfilter: NetfilterPreset[]): (0 | 1)[] {
+  return mode === 'routed' || mode === 'vxlan' || netfilter.length === 0 ? [1] : [0, 1];
+}
+
+const FLAGS: Partial<Setting>[] = [
+  {},
+  { hostRouting: 'stack' },
+  { externalSource: 'masquerade', masqueradeAll: true },
+  { hostRouting: 'stack', externalSource: 'masquerade', masqueradeAll: true },
+];
+
+/** Every kind of node with every way of the agents, and XDP on every kind whose uplink it can send to. */
+export const PRODUCT: Setting[] = [
+  ...FLAGS.flatMap((flags) => NODES.map((node) => ({ ...node, ...flags }))),
+  ...NODES.map((node) => ({ ...node, xdp: 'force' as const })),
+];
