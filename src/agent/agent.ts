@@ -227,6 +227,7 @@ export class Agent<Program> {
   }
 
   #serving(): void {
+    this.#p.tables.beginFlows();
     this.#p.log.info(
       { services: this.#updater.services, startMs: Math.round(performance.now() - this.#startedMs) },
       'serving',

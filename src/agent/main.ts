@@ -102,7 +102,10 @@ function makeAgent(
     log.info({ kernel: features.kernel }, 'this kernel has no tcx: tc programs hang on clsact filters');
   const tables = new KernelNodeTables({ abi, map: (name) => datapath.map(name), config, now: monotonicNs });
   if (datapath.reusedMaps.size > 0) log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
-  else if (options.takeoverWindowS > 0) tables.setTakeover(options.takeoverWindowS);
+  else {
+    tables.holdFlows();
+    if (options.takeoverWindowS > 0) tables.setTakeover(options.takeoverWindowS);
+  }
   const problems = new WarningLog(log);
   const sweeper = datapath.sweeper(flowTimeoutsOf(options));
   const programmer = new MapProgrammer({

@@ -29,7 +29,17 @@ export interface NodeTables {
   heartbeat(): void;
   /** Until then TCP that Shunt does not know is handed up untranslated. */
   setTakeover(seconds: number): void;
+  /**
+   * Nothing is begun until `beginFlows()`: half-filled tables would refuse what another load balancer on this
+   * node still serves. Flows that exist go on.
+   */
+  holdFlows(): void;
+  /** Ends `holdFlows()`; a drain that the operator asked for goes on. */
+  beginFlows(): void;
 }
+
+/** lb_config.drain: the operator's is 1 (`shunt takeover --undo`). */
+const DRAIN_WHILE_FILLING = 2n;
 
 const CLASS_VALUES: Record<DeviceClass, number> = {
   pod: DEVICE_POD,
@@ -97,6 +107,14 @@ export class KernelNodeTables implements NodeTables {
 
   setTakeover(seconds: number): void {
     this.#config.set('takeover_until_ns', this.#now() + BigInt(Math.round(seconds * 1e9)));
+  }
+
+  holdFlows(): void {
+    if (this.#config.get('drain') === 0n) this.#config.set('drain', DRAIN_WHILE_FILLING);
+  }
+
+  beginFlows(): void {
+    if (this.#config.get('drain') === DRAIN_WHILE_FILLING) this.#config.set('drain', 0n);
   }
 }
 

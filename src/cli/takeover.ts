@@ -52,7 +52,7 @@ class PinnedShunt implements ShuntControl {
       pinPath: this.pinPath,
       agentSeenSeconds: config.agent_seen_ns === 0n ? null : Math.max(0, Math.round(sinceNs / 1e6) / 1e3),
       hooks: countHooks(this.pinPath),
-      draining: config.drain !== 0n,
+      draining: config.drain === 1n,
       takingOver: config.takeover_until_ns > now,
       flows,
       ownTuples,

@@ -57,14 +57,20 @@ export function parseMap(json: string): ServedPort[] {
 }
 
 /**
- * nf_nat works in a network namespace only as long as somebody has a NAT chain there. Where kube-proxy's were
- * the last ones, the connections that it has begun would lose their translation with them.
+ * nf_conntrack and nf_nat work in a network namespace only as long as somebody's rules there ask for them. Where
+ * kube-proxy's were the last, the connections that it has begun would lose their translation with them, and be
+ * reset. This table asks for both, and does nothing with any packet.
  */
 export function keepScript(families: readonly Family[]): string {
   return families
     .map(
-      (family) =>
-        `table ${FAMILY_WORD[family]} ${KEEP_TABLE} {\n\tchain keep-nat { type nat hook postrouting priority 200; }\n}\n`,
+      (family) => `table ${FAMILY_WORD[family]} ${KEEP_TABLE} {
+\tchain keep-nat {
+\t\ttype nat hook postrouting priority 200; policy accept;
+\t\tct state invalid
+\t}
+}
+`,
     )
     .join('');
 }

@@ -9,12 +9,10 @@ import { applyNft, deleteScript, keepScript, readNft } from './nftables.js';
 import type { DoOptions } from './plan.js';
 import { findOwn, foreignLines, isEmpty, type RuleSet, removalScript } from './rules.js';
 import type { ShuntControl, ShuntState } from './shunt.js';
-import { hasState, type OwnSet, type Survey } from './survey.js';
+import { familiesOf, hasState, type OwnSet, type Survey } from './survey.js';
 
-export interface Progress {
-  /** One sentence about what has happened. */
-  (text: string): void;
-}
+/** Takes one sentence about what has happened. */
+export type Progress = (text: string) => void;
 
 export interface DoResult {
   /** Something that is kube-proxy's is there again: it runs. */
@@ -39,11 +37,14 @@ export async function takeOver(
   await control.setDrain(false);
   await control.setTakeover(TAKEOVER_SECONDS);
   say("new connections are Shunt's; old ones stay with nf_conntrack");
+  const keeping = familiesOf(s);
+  if (keeping.length > 0)
+    await applyNft(machine, keepScript(keeping.filter((f) => !s.nft.keeping.includes(f))));
   const changed: string[] = [];
   for (const set of s.own) changed.push(...(await removeFrom(machine, set, s, o, say)));
   const { families } = s.nft;
   if (families.length > 0) {
-    await applyNft(machine, keepScript(families) + deleteScript(families, NFT_TABLE));
+    await applyNft(machine, deleteScript(families, NFT_TABLE));
     say(`removed nftables table kube-proxy (${families.map((f) => `IPv${f}`).join(', ')})`);
   }
   const cameBack = hasState(s) && (await watch(machine, o.watchSeconds, say));

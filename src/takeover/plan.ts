@@ -2,7 +2,7 @@
 import { flowsText, totalOf } from './conntrack.js';
 import { countChains, countRules } from './rules.js';
 import { isAlive } from './shunt.js';
-import { hasState, type Survey } from './survey.js';
+import { familiesOf, hasState, type Survey } from './survey.js';
 
 export interface DoOptions {
   /** Add an accept rule where forwarded traffic would be cut. */
@@ -37,6 +37,10 @@ export function planDo(s: Survey, o: DoOptions): Plan {
       );
   }
   forwardTexts(s, o, refusals, warnings);
+  if (!s.hasNft && familiesOf(s).length > 0)
+    refusals.push(
+      "keep kube-proxy's connections translated: there is no nft here (ENOENT). install nftables",
+    );
   for (const program of s.ipvs.missing)
     refusals.push(`remove ipvs state: there is no ${program} here (ENOENT). install it`);
   for (const { set, own } of s.own) {
@@ -113,8 +117,8 @@ function stepsOf(s: Survey, o: DoOptions): string[] {
   steps.push(
     `leave kube-proxy's connections to nf_conntrack until they end (now: ${old}); nothing is flushed`,
   );
-  if (s.nft.families.length > 0)
-    steps.push('add table shunt-takeover with an empty NAT chain, which keeps their translation going');
+  if (familiesOf(s).length > 0)
+    steps.push('add table shunt-takeover, which keeps their translation going and touches no packet');
   const cut = s.forward.some((f) => f.chain === 'FORWARD' && f.result === 'cut');
   for (const { set, own } of s.own) {
     const where = `iptables-${set.backend}, IPv${set.family}`;

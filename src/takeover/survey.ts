@@ -34,6 +34,8 @@ export interface Survey {
   sets: RuleSet[];
   own: OwnSet[];
   nft: NftState;
+  /** There is an nft program. */
+  hasNft: boolean;
   ipvs: IpvsState;
   /** IPVS connections; they need their virtual servers. */
   ipvsConnections: number;
@@ -74,6 +76,7 @@ export async function survey(machine: Machine, control: ShuntControl): Promise<S
     answering,
     sets: iptables.sets,
     own,
+    hasNft: nft !== undefined,
     nft: nft ?? { families: [], ports: [], keeping: [] },
     ipvs,
     ipvsConnections: countIpvsConnections(machine),
@@ -109,6 +112,13 @@ function countIpvsConnections(machine: Machine): number {
 /** Is anything of kube-proxy's left? */
 export function hasState(s: Pick<Survey, 'own' | 'nft' | 'ipvs'>): boolean {
   return s.own.length > 0 || s.nft.families.length > 0 || s.ipvs.device || s.ipvs.sets.length > 0;
+}
+
+/** Families in which something is kube-proxy's. */
+export function familiesOf(s: Pick<Survey, 'own' | 'nft'>): Family[] {
+  return ([4, 6] as const).filter(
+    (family) => s.nft.families.includes(family) || s.own.some(({ set }) => set.family === family),
+  );
 }
 
 /** By place: how much of it there is. */

@@ -34,11 +34,14 @@ export async function installKubeProxy(
 export async function netfilterText(box: Box, node: string): Promise<string> {
   const script = `for b in legacy nft; do for f in iptables ip6tables; do echo "== $f-$b"; $f-$b-save 2>/dev/null || true; done; done
     echo "== nft"; nft list tables | grep -v 'ip6\\? \\(nat\\|filter\\|mangle\\|raw\\)$' || true
-    nft list table inet admin | sed 's/packets [0-9]* bytes [0-9]*//'`;
+    nft list table inet admin 2>/dev/null | sed 's/packets [0-9]* bytes [0-9]*//'`;
   const { stdout } = await box.exec(node, ['sh', '-c', script], { timeoutMs: 120_000 });
-  return stdout
-    .split('\n')
-    .filter((line) => !line.startsWith('#'))
-    .map((line) => line.replace(/\[\d+:\d+\]/, '[0:0]'))
-    .join('\n');
+  return (
+    stdout
+      .split('\n')
+      // An empty built-in chain that accepts is the same as none.
+      .filter((line) => !/^(#|\*|COMMIT|:[A-Z]+ ACCEPT )/.test(line))
+      .map((line) => line.replace(/\[\d+:\d+\]/, '[0:0]'))
+      .join('\n')
+  );
 }

@@ -27,7 +27,7 @@ map service-nodeports {
 type inet_proto . inet_service : verdict
 ${elements(nodePorts.map((p) => `${p.protocol} . ${p.nodePort} : goto ${externalChain(p)}`))}
 }
-chain mark-for-masquerade { mark set mark or 0x4000 }
+chain mark-for-masquerade { mark set mark or 0x4000; }
 chain masquerading {
 mark and 0x4000 == 0 return
 mark set mark xor 0x4000
@@ -37,7 +37,7 @@ chain services {
 ${ip} daddr . meta l4proto . th dport vmap @service-ips
 fib daddr type local ${ip} daddr != ${loopback} meta l4proto . th dport vmap @service-nodeports
 }
-chain reject-chain { reject }
+chain reject-chain { reject; }
 chain filter-forward { type filter hook forward priority -101; ct state new ${ip} daddr . meta l4proto . th dport vmap @no-endpoint-services; }
 chain filter-prerouting { type filter hook prerouting priority -101; }
 chain nat-prerouting { type nat hook prerouting priority dstnat; jump services; }

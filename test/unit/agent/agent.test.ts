@@ -123,6 +123,8 @@ function setup(more: Partial<AgentOptionsInput> = {}) {
       raiseFibGeneration: () => {},
       heartbeat: () => {},
       setTakeover: () => {},
+      holdFlows: () => {},
+      beginFlows: () => {},
     },
     netlink,
     hooks,

@@ -28,6 +28,8 @@ class FakeTables implements NodeTables {
   raiseFibGeneration = () => void this.generation++;
   heartbeat = () => {};
   setTakeover = () => {};
+  holdFlows = () => {};
+  beginFlows = () => {};
 }
 
 function setup() {
