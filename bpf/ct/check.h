@@ -113,7 +113,9 @@ static __always_inline void note_synack(struct work *w, const struct ct_flow *f)
 static __always_inline int is_anothers_reply(const struct work *w, const struct ct_flow *f)
 {
 	return w->pkt.tuple.proto == IPPROTO_TCP_ && w->pkt.has_l4 &&
-	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && is_closing(f);
+	       (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && is_closing(f) &&
+	       /* In a handshake anybody can forge a RST: it must not turn the answer away. */
+	       (f->flags & CT_F_ESTABLISHED);
 }
 
 /* Does the packet open something: a SYN, a SCTP INIT, any datagram? */

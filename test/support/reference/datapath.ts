@@ -38,7 +38,13 @@ type Outcome = Omit<Prediction, 'drops' | 'paths'>;
 
 /** Nobody answers a connection that has ended with a SYN-ACK: its port has a new owner. */
 function isAnothersReply(v: View, reply: Conn): boolean {
-  return v.proto === PROTOCOL.tcp && v.flags.includes('S') && v.flags.includes('A') && isClosing(reply);
+  return (
+    v.proto === PROTOCOL.tcp &&
+    v.flags.includes('S') &&
+    v.flags.includes('A') &&
+    reply.established &&
+    isClosing(reply)
+  );
 }
 export class ReferenceDatapath {
   readonly env: Environment;
