@@ -55,7 +55,9 @@ export function planDo(s: Survey, o: DoOptions): Plan {
   if (s.shunt?.draining)
     warnings.push("Shunt begins no flows at present, since 'takeover --undo': --do ends that first");
   const hasOld = s.oldFlows !== undefined && totalOf(s.oldFlows) > 0;
-  if (!hasState(s)) return { verdict: hasOld ? 'waiting' : 'nothing', refusals: [], warnings: [], steps: [] };
+  // Whoever cannot look must not say that there is nothing.
+  if (!hasState(s) && s.blind.length === 0)
+    return { verdict: hasOld ? 'waiting' : 'nothing', refusals: [], warnings: [], steps: [] };
   return { verdict: refusals.length > 0 ? 'refused' : 'ready', refusals, warnings, steps: stepsOf(s, o) };
 }
 
