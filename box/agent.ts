@@ -58,7 +58,7 @@ export class Agent {
   }
 
   /** Rejects with the log when the agent ends or is not ready in time. */
-  async waitReady(timeoutMs = 20_000): Promise<void> {
+  async waitReady(timeoutMs = 60_000): Promise<void> {
     await this.process.waitForLine(isReadyLine, timeoutMs);
   }
 

@@ -40,11 +40,11 @@ for part in "$@"; do
   printf '\n=== %s\n' "$part"
   began=$SECONDS
   case $part in
-    types) bounded 120 node_modules/.bin/tsc -p tsconfig.json --noEmit ;;
-    lint) bounded 60 bash scripts/lint.sh ;;
-    unit) bounded 180 bash -c 'vitest unit' ;;
-    packet) bounded 200 bash -c 'vitest packet' ;;
-    netns) bounded 600 bash -c 'vitest netns' ;;
+    types) bounded 240 node_modules/.bin/tsc -p tsconfig.json --noEmit ;;
+    lint) bounded 180 bash scripts/lint.sh ;;
+    unit) bounded 400 bash -c 'vitest unit' ;;
+    packet) bounded 600 bash -c 'vitest packet' ;;
+    netns) bounded 1800 bash -c 'vitest netns' ;;
     *)
       echo "test: no part is called $part: use types, lint, unit, packet or netns." >&2
       exit 2
