@@ -81,6 +81,7 @@ export function deleteScript(families: readonly Family[], table: string): string
 
 /** One transaction. @throws TakeoverError with what nft says. */
 export async function applyNft(machine: Machine, script: string): Promise<void> {
+  if (script === '') return;
   const output = await machine.run(['nft', '-f', '-'], script);
   if (!output)
     throw new TakeoverError('ENOENT', 'change nftables: there is no nft program (ENOENT). install nftables');

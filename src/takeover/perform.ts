@@ -7,7 +7,15 @@ import type { Machine } from './machine.js';
 import { FORWARD_CHAIN, KEEP_TABLE, NFT_TABLE } from './names.js';
 import { applyNft, deleteScript, keepScript, readNft } from './nftables.js';
 import type { DoOptions } from './plan.js';
-import { findOwn, foreignLines, isEmpty, type RuleSet, removalScript } from './rules.js';
+import {
+  dropChainsScript,
+  findOwn,
+  foreignLines,
+  isEmpty,
+  type RuleSet,
+  removalScript,
+  unhookScript,
+} from './rules.js';
 import type { ShuntControl, ShuntState } from './shunt.js';
 import { familiesOf, hasState, type OwnSet, type Survey } from './survey.js';
 
@@ -66,7 +74,12 @@ async function removeFrom(
   );
   const cidrs = o.clusterCidrs.filter((cidr) => cidr.includes(':') === (set.family === 6));
   const first = isCut && o.acceptForward ? { filter: acceptLines(set, cidrs) } : {};
-  await applyIptables(machine, set, removalScript(own, first));
+  if (set.backend === 'nft') {
+    await applyIptables(machine, set, unhookScript(own, first));
+    await applyNft(machine, dropChainsScript(own, set.family));
+  } else {
+    await applyIptables(machine, set, removalScript(own, first));
+  }
   const after = await readOne(machine, set.family, set.backend);
   const where = `iptables-${set.backend}, IPv${set.family}`;
   say(`removed kube-proxy's rules (${where})`);

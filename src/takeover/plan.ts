@@ -126,9 +126,7 @@ function stepsOf(s: Survey, o: DoOptions): string[] {
     const where = `iptables-${set.backend}, IPv${set.family}`;
     if (cut && o.acceptForward && s.forward.some((f) => f.family === set.family && f.backend === set.backend))
       steps.push(`add chain SHUNT-FORWARD where KUBE-FORWARD was (${where})`);
-    steps.push(
-      `remove ${countChains(own)} chains with ${countRules(own)} rules of kube-proxy's in one transaction per table (${where})`,
-    );
+    steps.push(`remove ${countChains(own)} chains with ${countRules(own)} rules of kube-proxy's (${where})`);
   }
   for (const family of s.nft.families) steps.push(`delete table ${family === 4 ? 'ip' : 'ip6'} kube-proxy`);
   steps.push('watch whether rules come back');

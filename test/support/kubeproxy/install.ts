@@ -16,18 +16,46 @@ export async function installKubeProxy(
   config: ProxyConfig,
 ): Promise<void> {
   for (const family of [4, 6] as const) {
-    const isNft = mode === 'nftables';
-    const text = isNft ? nftablesRules(ports, config, family) : iptablesRules(ports, config, family);
+    const program = `${family === 4 ? 'iptables' : 'ip6tables'}-${mode === 'iptables-legacy' ? 'legacy' : 'nft'}`;
+    const rules = iptablesRules(ports, config, family);
+    let text = rules;
+    let script = `${program}-restore --noflush -w 10`;
+    if (mode === 'nftables') {
+      text = nftablesRules(ports, config, family);
+      script = 'nft -f';
+    } else if (mode === 'iptables-nft') {
+      // With --noflush its time grows with the square of the chains: all there is, written anew, is as good.
+      const { stdout } = await box.exec(node, [`${program}-save`], { timeoutMs: 120_000 });
+      text = mergeTables(stdout, rules);
+      script = `${program}-restore -w 10`;
+    }
     // A file, not a pipe: 10,000 services are some 20 MB.
     const file = join(box.directory, `kube-proxy-${node}-${family}`);
     writeFileSync(file, text);
-    const variant = mode === 'iptables-legacy' ? 'legacy' : 'nft';
-    const restore = `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}-restore --noflush -w 10 ${file}`;
-    const script = isNft ? `nft -f ${file}` : restore;
+    script += ` ${file}`;
     await box.exec(node, ['sh', '-c', `${script} && echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet`], {
       timeoutMs: 300_000,
     });
   }
+}
+
+/** Inputs of iptables-restore as one, table by table: chains of both, then rules of both. */
+function mergeTables(...inputs: string[]): string {
+  const tables = new Map<string, { chains: string[]; rules: string[] }>();
+  for (const input of inputs) {
+    let name = '';
+    for (const line of input.split('\n')) {
+      if (line.startsWith('*')) name = line;
+      const table = tables.get(name) ?? { chains: [], rules: [] };
+      if (name !== '') tables.set(name, table);
+      if (line.startsWith(':')) table.chains.push(line);
+      else if (line.startsWith('-')) table.rules.push(line);
+    }
+  }
+  return [...tables]
+    .flatMap(([name, { chains, rules }]) => [name, ...chains, ...rules, 'COMMIT'])
+    .concat('')
+    .join('\n');
 }
 
 /** All that is in netfilter now, without counters: what two moments are compared by. */

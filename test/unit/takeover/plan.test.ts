@@ -128,7 +128,7 @@ describe('--do', () => {
   it('serves first, keeps translation going, removes then, and leaves old connections', async () => {
     const result = await run();
     expect(shunt.calls).toEqual(['drain false', `takeover ${5 * 24 * 3600}`]);
-    expect(writes()).toEqual(['nft -f -', 'iptables-nft-restore --noflush -w 30']);
+    expect(writes()).toEqual(['nft -f -', 'iptables-nft-restore --noflush -w 30', 'nft -f -']);
     expect(result).toMatchObject({ cameBack: false, changed: [], oldFlows: { tcp: 1 } });
   });
 
@@ -162,7 +162,9 @@ describe('--do', () => {
       stdout: '',
       stderr: 'iptables-restore: line 2 failed',
     });
-    await expect(run()).rejects.toThrow(/line 2 failed' \(exit code 4\)\. At: :KUBE-SERVICES - \[0:0\]/);
+    await expect(run()).rejects.toThrow(
+      /line 2 failed' \(exit code 4\)\. At: -D PREROUTING .* -j KUBE-SERVICES/,
+    );
   });
 });
 
