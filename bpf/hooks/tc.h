@@ -336,13 +336,6 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 					delete_pair(w, t, f);
 					return TC_NEXT;
 				}
-				/* The stack has never seen a flow of ours with SNAT: what it
-				 * knows belongs to a MASQUERADE rule that took the same port.
-				 */
-				if (address && t->proto == IPPROTO_UDP_ &&
-				    (f->flags & (CT_F_PAST_STACK | CT_F_MIDDLE)) &&
-				    nf_conntrack_status(skb, t))
-					return TC_NEXT;
 				if (!is_given_back(skb, t, f))
 					return restore_skb(skb, w, f);
 			}
