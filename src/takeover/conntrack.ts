@@ -91,6 +91,21 @@ async function listings(machine: Machine): Promise<string[] | undefined> {
   return texts;
 }
 
+/**
+ * Live connections with any translation, Shunt's too: where a new connection met the tuple of an old one,
+ * nf_nat has given it another source port, and does so until it ends.
+ * @returns undefined when nobody can tell.
+ */
+export async function countTranslated(machine: Machine): Promise<number | undefined> {
+  let count = 0;
+  for (const family of ['ipv4', 'ipv6']) {
+    const output = await machine.run(['conntrack', '-L', '-f', family, '--any-nat']);
+    if (output?.code !== 0) return undefined;
+    count += output.stdout.split('\n').filter((line) => line.includes('src=') && !OVER.test(line)).length;
+  }
+  return count;
+}
+
 export function totalOf(flows: OldFlows): number {
   return flows.tcp + flows.udp + flows.sctp;
 }

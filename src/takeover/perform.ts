@@ -1,5 +1,12 @@
 /** Does what was planned, in the order that loses nothing. */
-import { countOldFlows, type OldFlows, releaseTuples, reserveTuples, totalOf } from './conntrack.js';
+import {
+  countOldFlows,
+  countTranslated,
+  type OldFlows,
+  releaseTuples,
+  reserveTuples,
+  totalOf,
+} from './conntrack.js';
 import { acceptLines, withdrawLines } from './forward.js';
 import { applyIptables, readIptables, readOne } from './iptables.js';
 import { readIpvs, removeIpvs } from './ipvs.js';
@@ -143,8 +150,13 @@ export async function finishTakeover(machine: Machine, control: ShuntControl, sa
   await control.setTakeover(0);
   const nft = await readNft(machine);
   if (nft && nft.keeping.length > 0) {
-    await applyNft(machine, deleteScript(nft.keeping, KEEP_TABLE));
-    say('removed table shunt-takeover');
+    const translated = await countTranslated(machine);
+    if (translated === 0) {
+      await applyNft(machine, deleteScript(nft.keeping, KEEP_TABLE));
+      say('removed table shunt-takeover');
+    } else {
+      say(`table shunt-takeover stays: ${translated ?? 'some'} connections may depend on nf_nat`);
+    }
   }
   const ipvs = await readIpvs(machine);
   const connections = machine.read('/proc/net/ip_vs_conn');

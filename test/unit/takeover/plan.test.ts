@@ -140,6 +140,18 @@ describe('--do', () => {
     expect(shunt.calls.at(-1)).toBe('takeover 0');
   });
 
+  it('keeps nf_nat going as long as any connection is translated', async () => {
+    const said: string[] = [];
+    const clash = OLD.replace('dst=10.96.1.1', 'dst=10.244.2.10');
+    machine.programs['nft list tables'] = 'table ip shunt-takeover\n';
+    machine.programs.conntrack = (argv) => (argv.includes('--any-nat') && argv.includes('ipv4') ? clash : '');
+    await run(said);
+    expect(said.at(-1)).toBe('table shunt-takeover stays: 1 connections may depend on nf_nat');
+    machine.programs.conntrack = '';
+    await run(said);
+    expect(said.at(-1)).toBe('removed table shunt-takeover');
+  });
+
   it('notices rules that come back', async () => {
     machine.programs['iptables-nft-save'] = () => (machine.now() > 1500 ? SAVE : rules);
     expect((await run()).cameBack).toBe(true);
