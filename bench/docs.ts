@@ -5,7 +5,7 @@ export function renderDocs(report: Report): string {
   return `${[
     '# Benchmarks',
     '',
-    'Written by `npm run bench -- --full --write-docs`; do not edit. Raw figures: `build/bench/latest.json`.',
+    'Written by `npm run bench -- --write-docs`; do not edit. Raw figures: `build/bench/latest.json`.',
     '',
     ...machine(report),
     ...packets(report),
