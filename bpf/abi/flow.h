@@ -36,9 +36,10 @@ enum ct_flow_flags {
 	    8192, /* picked up without a SYN: the backend's first packet tells ack_next */
 	CT_F_FROM_POD = 16384, /* where the client is: packets from elsewhere are not its */
 	CT_F_FROM_WIRE = 32768,
-	CT_F_BRIDGE_PORT = 65536, /* the client is a port of a bridge; so may its backend be */
-	CT_F_DIRECT = 131072,     /* straight to the backend, beside a flow that has its port */
-	CT_F_MIDDLE = 2048,       /* the second pair of a flow through the stack: SNAT at egress */
+	CT_F_BRIDGE_PORT = 65536,  /* the client is a port of a bridge; so may its backend be */
+	CT_F_DIRECT = 131072,      /* straight to the backend, beside a flow that has its port */
+	CT_F_MIDDLE = 2048,        /* the second pair of a flow through the stack: SNAT at egress */
+	CT_F_MIDDLE_USED = 262144, /* its first packet has passed: a MASQUERADE rule did not */
 };
 
 /* Where a past-the-stack flow's packets of this direction go next, or those that cross a bridge.

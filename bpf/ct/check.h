@@ -118,6 +118,25 @@ static __always_inline int is_anothers_reply(const struct work *w, const struct 
 	       (f->flags & CT_F_ESTABLISHED);
 }
 
+/* The second pair waits for what the stack lets through under the client's address. Where a
+ * MASQUERADE rule was first, its port is idle and not ours to restore.
+ */
+static __always_inline int is_middle_unused(const struct ct_flow *f)
+{
+	return (f->flags & (CT_F_MIDDLE | CT_F_MIDDLE_USED)) == CT_F_MIDDLE;
+}
+
+static __always_inline void note_middle_used(struct work *w, struct ct_flow *f)
+{
+	struct ct_flow *peer = lookup_peer(w, &w->pkt.tuple, f);
+
+	if (setting(SETTING_READ_ONLY))
+		return;
+	__sync_fetch_and_or(&f->flags, CT_F_MIDDLE_USED);
+	if (peer)
+		__sync_fetch_and_or(&peer->flags, CT_F_MIDDLE_USED);
+}
+
 /* Does the packet open something: a SYN, a SCTP INIT, any datagram? */
 static __always_inline int is_opening(const struct pkt *p)
 {

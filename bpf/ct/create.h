@@ -69,7 +69,8 @@ static __always_inline int snat_source_of(struct work *w, __u32 ifindex, struct 
 
 struct port_search {
 	struct work *w;
-	struct __sk_buff *skb; /* NULL: nf_conntrack can't be asked */
+	struct __sk_buff *skb; /* one of them is NULL */
+	struct xdp_md *xdp;
 	__u32 start;
 	__u32 step;
 	int err;
@@ -86,7 +87,7 @@ static long try_port(__u32 i, struct port_search *search)
 		w->reply.dport =
 		    bpf_htons(settings.snat_port_min + (search->start + i * search->step) % range);
 		/* Somebody's MASQUERADE may have given it away: kube-proxy's takes any port. */
-		if (search->skb && nf_conntrack_status(search->skb, &w->reply)) {
+		if (nf_conntrack_status(search->skb, search->xdp, &w->reply)) {
 			search->err = -1;
 			return 0;
 		}
@@ -99,7 +100,7 @@ static long try_port(__u32 i, struct port_search *search)
  * one of the SNAT range. Ports are probed by double hashing: neighbours would cluster, and fail far
  * below a full range. Returns 0, -1 (all taken) or -2 (table full).
  */
-static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
+static __noinline int reserve_reply(struct __sk_buff *skb, struct xdp_md *xdp, struct work *w)
 {
 	if (!w)
 		return -1;
@@ -107,6 +108,7 @@ static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
 	struct port_search search = {
 	    .w = w,
 	    .skb = skb,
+	    .xdp = xdp,
 	    .start = hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x5eed),
 	    .step = range > SNAT_TRIES ?
 			hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x57e9) % range | 1 :
@@ -123,7 +125,7 @@ static __noinline int reserve_reply(struct __sk_buff *skb, struct work *w)
  * stack, and this second pair rewrites the source at egress and restores it where the reply
  * arrives. w->flow and w->reply are the first pair's, and are kept. Returns 0 or a drop reason.
  */
-static __noinline int create_middle(struct __sk_buff *skb, struct work *w)
+static __noinline int create_middle(struct __sk_buff *skb, struct xdp_md *xdp, struct work *w)
 {
 	if (!w)
 		return DROP_REASON_SNAT_PORTS;
@@ -140,7 +142,7 @@ static __noinline int create_middle(struct __sk_buff *skb, struct work *w)
 	if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTING_READ_ONLY))
 		bpf_map_delete_elem(&ct_flows, &w->pkt.tuple);
 	w->flow.flags = CT_F_MIDDLE | CT_F_RESTORE_INGRESS | (flags & CT_F_EXTERNAL);
-	err = reserve_reply(skb, w);
+	err = reserve_reply(skb, xdp, w);
 	w->reply.dst = w->saved.src;
 	w->reply.dport = w->pkt.tuple.sport;
 	w->pkt.tuple = w->saved;
@@ -226,14 +228,14 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 }
 
 /* Does the stack have a connection with these ends that is not ours? */
-static __always_inline int is_known_elsewhere(void *ctx, const struct ct_tuple *t,
-					      int is_mid_stream)
+static __always_inline int is_known_elsewhere(struct __sk_buff *skb, struct xdp_md *xdp,
+					      const struct ct_tuple *t, int is_mid_stream)
 {
 	if (is_mid_stream && is_takeover())
 		return 1;
 	if (t->proto == IPPROTO_TCP_ && !is_mid_stream)
 		return 0;
-	return !!(nf_conntrack_status(ctx, t) & NF_IPS_DST_NAT);
+	return !!(nf_conntrack_status(skb, xdp, t) & NF_IPS_DST_NAT);
 }
 
 /* Does a socket of that network namespace (BPF_F_CURRENT_NETNS, or the kernel's id) have a
@@ -276,7 +278,7 @@ static __noinline int is_connected_directly(void *ctx, struct work *w)
 	struct lb_device *dev;
 
 	w->reply.dport = w->pkt.tuple.sport;
-	if (nf_conntrack_status(ctx, &w->reply))
+	if (nf_conntrack_status(ctx, NULL, &w->reply))
 		return 1;
 	if (origin == ORIGIN_NODE)
 		return is_socket_connected(ctx, w, BPF_F_CURRENT_NETNS, 0);
@@ -316,9 +318,11 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	is_mid_stream =
 	    t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 	is_internal = is_internal_client(w, origin);
-	/* kube-proxy's connections go on with its DNAT until they end; XDP cannot ask for them. */
-	if (xdp ? is_mid_stream || is_takeover() : is_known_elsewhere(ctx, t, is_mid_stream))
-		return xdp ? NEW_FLOW_LEAVE : NEW_FLOW_PASS_UP;
+	if (xdp && is_mid_stream)
+		return NEW_FLOW_LEAVE;
+	/* kube-proxy's connections go on with its DNAT until they end. */
+	if (is_known_elsewhere(xdp ? NULL : ctx, xdp ? ctx : NULL, t, is_mid_stream))
+		return NEW_FLOW_PASS_UP;
 	if (!is_client_allowed(fe, &t->src, origin == ORIGIN_NODE)) {
 		w->reason = DROP_REASON_SOURCE_RANGE;
 		return NEW_FLOW_DROP;
@@ -383,7 +387,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 	if (!xdp && t->proto == IPPROTO_TCP_ && !is_mid_stream &&
 	    !(w->flow.flags & (CT_F_PAST_STACK | CT_F_HAIRPIN)))
 		w->is_port_taken = is_connected_directly(ctx, w);
-	err = reserve_reply(xdp ? NULL : ctx, w);
+	err = reserve_reply(xdp ? NULL : ctx, xdp ? ctx : NULL, w);
 	if (err) {
 		w->reason = err == -2                       ? DROP_REASON_FLOW_TABLE_FULL :
 			    w->flow.flags & CT_F_PAST_STACK ? DROP_REASON_SNAT_PORTS :
@@ -391,7 +395,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		return NEW_FLOW_DROP;
 	}
 	if (w->needs_middle) {
-		w->reason = create_middle(xdp ? NULL : ctx, w);
+		w->reason = create_middle(xdp ? NULL : ctx, xdp ? ctx : NULL, w);
 		if (w->reason)
 			return NEW_FLOW_DROP;
 	}

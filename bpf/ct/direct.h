@@ -71,7 +71,7 @@ static __noinline int new_direct_flow(struct __sk_buff *skb, struct work *w, __u
 	w->reply.proto = t->proto;
 	w->reply.dir = CT_REPLY;
 	w->is_port_taken = 1;
-	if (reserve_reply(skb, w))
+	if (reserve_reply(skb, NULL, w))
 		return NEW_FLOW_DROP;
 	/* At once, so that other straight packets need not be looked for among half-open flows. */
 	if (t->proto == IPPROTO_TCP_ && promote(w, t, &w->flow))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What nf_conntrack knows. Only where the kernel offers the lookup (weak: without it the programs
- * load all the same, and the answer is "nothing"); tc programs only.
+/* What nf_conntrack knows. Only where the kernel offers the lookups (weak: without them the
+ * programs load all the same, and the answer is "nothing").
  */
 #pragma once
-#include "../maps/scratch.h"
+#include "flow.h"
 
 /* Fields that exist since 5.18; CO-RE finds where they are. */
 struct nf_conn {
@@ -21,24 +21,30 @@ struct bpf_ct_opts_v1 {
 extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple,
 					 __u32 tuple_len, struct bpf_ct_opts_v1 *opts,
 					 __u32 opts_len) __ksym __weak;
+extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *xdp, struct bpf_sock_tuple *tuple,
+					 __u32 tuple_len, struct bpf_ct_opts_v1 *opts,
+					 __u32 opts_len) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 
 #define NF_CT_CURRENT_NETNS -1
 #define NF_IPS_SEEN_REPLY   (1ul << 1)
+#define NF_IPS_SRC_NAT      (1ul << 4)
 #define NF_IPS_DST_NAT      (1ul << 5)
 #define NF_KNOWN            (1ul << 63)
 
 /* nf_conntrack's entry for a packet with these ends, in either direction: its status with NF_KNOWN
- * set, or 0 when there is none.
+ * set, or 0 when there is none. One of skb and xdp is NULL.
  */
-static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, const struct ct_tuple *t)
+static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struct xdp_md *xdp,
+						    const struct ct_tuple *t)
 {
 	struct bpf_ct_opts_v1 opts = {.netns_id = NF_CT_CURRENT_NETNS, .l4proto = t->proto};
 	struct bpf_sock_tuple key = {};
+	__u32 len = sizeof(key.ipv6);
+	struct nf_conn *ct = NULL;
 	unsigned long status;
-	struct nf_conn *ct;
 
-	if (!bpf_skb_ct_lookup || !bpf_ct_release)
+	if (!bpf_skb_ct_lookup || !bpf_xdp_ct_lookup || !bpf_ct_release)
 		return 0;
 	/* The lookup knows these two; for others it fails. */
 	if (t->proto != IPPROTO_TCP_ && t->proto != IPPROTO_UDP_)
@@ -48,17 +54,38 @@ static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, const
 		key.ipv4.daddr = t->dst.w[3];
 		key.ipv4.sport = t->sport;
 		key.ipv4.dport = t->dport;
-		ct = bpf_skb_ct_lookup(skb, &key, sizeof(key.ipv4), &opts, sizeof(opts));
+		len = sizeof(key.ipv4);
 	} else {
 		__builtin_memcpy(key.ipv6.saddr, &t->src, 16);
 		__builtin_memcpy(key.ipv6.daddr, &t->dst, 16);
 		key.ipv6.sport = t->sport;
 		key.ipv6.dport = t->dport;
-		ct = bpf_skb_ct_lookup(skb, &key, sizeof(key.ipv6), &opts, sizeof(opts));
 	}
+	if (skb)
+		ct = bpf_skb_ct_lookup(skb, &key, len, &opts, sizeof(opts));
+	else if (xdp)
+		ct = bpf_xdp_ct_lookup(xdp, &key, len, &opts, sizeof(opts));
 	if (!ct)
 		return 0;
 	status = ct->status | NF_KNOWN;
 	bpf_ct_release(ct);
 	return status;
+}
+
+/* A datagram to this node that our flow f claims: does a MASQUERADE rule have the same port? It may
+ * take any that nf_conntrack does not know, and of flows past the stack it knows nothing. It has
+ * the older right then: our flow moves to another port with its client's next datagram.
+ */
+static __always_inline int is_masquerades_port(struct __sk_buff *skb, struct xdp_md *xdp,
+					       const struct ct_tuple *t)
+{
+	return t->proto == IPPROTO_UDP_ && (nf_conntrack_status(skb, xdp, t) & NF_IPS_SRC_NAT);
+}
+
+/* f: a datagram's flow, original direction. Asked once a second, when the flow is touched. */
+static __always_inline int is_port_lost(struct __sk_buff *skb, struct xdp_md *xdp,
+					const struct ct_flow *f)
+{
+	return f->peer.proto == IPPROTO_UDP_ && (f->flags & CT_F_PAST_STACK) &&
+	       is_idle(f, now_ns(), TOUCH_INTERVAL_NS) && is_masquerades_port(skb, xdp, &f->peer);
 }

@@ -293,7 +293,7 @@ __noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin
 static __noinline int is_given_back(struct __sk_buff *skb, const struct ct_tuple *t,
 				    const struct ct_flow *f)
 {
-	return is_draining() && is_left_over(t, f) && nf_conntrack_status(skb, t);
+	return is_draining() && is_left_over(t, f) && nf_conntrack_status(skb, NULL, t);
 }
 
 /* A packet that may begin or continue the original direction, or be a reply that is restored where
@@ -331,11 +331,13 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
-			if (f && (f->flags & CT_F_RESTORE_INGRESS)) {
+			if (f && (f->flags & CT_F_RESTORE_INGRESS) && !is_middle_unused(f)) {
 				if (address && is_anothers_reply(w, f)) {
 					delete_pair(w, t, f);
 					return TC_NEXT;
 				}
+				if (address && is_masquerades_port(skb, NULL, t))
+					return TC_NEXT;
 				if (!is_given_back(skb, t, f))
 					return restore_skb(skb, w, f);
 			}
@@ -356,6 +358,10 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	if (f) {
 		enum flow_verdict verdict = check_original(w, &f);
 
+		if (verdict == FLOW_USE && f && is_port_lost(skb, NULL, f)) {
+			delete_pair(w, t, f);
+			verdict = FLOW_NEW;
+		}
 		if (verdict == FLOW_FULL) {
 			count_drop(DROP_REASON_FLOW_TABLE_FULL);
 			return refuse(skb, w, origin, f->service_id);
@@ -398,6 +404,8 @@ __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 		return drop_skb(skb, w, DROP_REASON_FLOW_TABLE_FULL, f->service_id);
 	if (!f)
 		return TC_NEXT;
+	if (!(f->flags & CT_F_MIDDLE_USED))
+		note_middle_used(w, f);
 	touch_flow(w, &w->pkt.tuple, f);
 	w->reply = f->peer;
 	if (is_sctp_fragment(&w->pkt, f))

@@ -79,7 +79,8 @@ int xdp_uplink(struct xdp_md *xdp)
 		if (f && (f->flags & CT_F_PAST_STACK) && is_draining() && is_left_over(t, f))
 			return leave_to_tc(w);
 		if (f && (f->flags & CT_F_PAST_STACK)) {
-			if (is_anothers_reply(w, f) || !resolve_next_hop(xdp, w, f))
+			if (is_anothers_reply(w, f) || is_masquerades_port(NULL, xdp, t) ||
+			    !resolve_next_hop(xdp, w, f))
 				return leave_to_tc(w);
 			touch_flow(w, t, f);
 			note_synack(w, f);
@@ -95,7 +96,8 @@ int xdp_uplink(struct xdp_md *xdp)
 		if (!(f->flags & CT_F_PAST_STACK) ||
 		    !is_from_its_client(f, ORIGIN_WIRE, xdp->ingress_ifindex))
 			return XDP_PASS;
-		if (is_flow_over(w, f) || !resolve_next_hop(xdp, w, f))
+		if (is_flow_over(w, f) || is_port_lost(NULL, xdp, f) ||
+		    !resolve_next_hop(xdp, w, f))
 			return leave_to_tc(w);
 		if (check_handshake(w, &f) == FLOW_FULL || !f)
 			return leave_to_tc(w);

@@ -1,7 +1,7 @@
 // Written by `npm run gen` from build/bpf/shunt.bpf.o; do not edit.
 // Field names are those of bpf/abi/*.h. Offsets are read from the loaded object, never from here.
 
-export const ABI_HASH = 0x35babcbf369c88c6n;
+export const ABI_HASH = 0x4a790f74f9dbdfa7n;
 
 /** struct ct_flow, 128 bytes */
 export interface CtFlow {
@@ -314,8 +314,9 @@ export const CT_F_FROM_WIRE = 32768;
 export const CT_F_BRIDGE_PORT = 65536;
 export const CT_F_DIRECT = 131072;
 export const CT_F_MIDDLE = 2048;
+export const CT_F_MIDDLE_USED = 262144;
 /** enum ct_flow_flags */
-export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_MIDSTREAM, CT_F_FROM_POD, CT_F_FROM_WIRE, CT_F_BRIDGE_PORT, CT_F_DIRECT, CT_F_MIDDLE } as const;
+export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_MIDSTREAM, CT_F_FROM_POD, CT_F_FROM_WIRE, CT_F_BRIDGE_PORT, CT_F_DIRECT, CT_F_MIDDLE, CT_F_MIDDLE_USED } as const;
 export type CtFlowFlagsName = keyof typeof ct_flow_flags;
 
 export const DROP_REASON_NONE = 0;

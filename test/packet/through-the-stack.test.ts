@@ -46,7 +46,7 @@ function journey(b: Book, proto: 'tcp' | 'udp', j: Journey): Row {
   const answersBy = j.behind.startsWith('pod') ? podSends : wireSends;
   const returnsBy = j.by.startsWith('pod') ? podGets : wireGets;
   const external = j.external ? 'EXTERNAL' : '';
-  const pairs = (seen: boolean) => [
+  const pairs = (seen: string, used = '') => [
     ...flowPair({
       table,
       proto,
@@ -63,7 +63,7 @@ function journey(b: Book, proto: 'tcp' | 'udp', j: Journey): Row {
       as: j.seenAs,
       backend: j.backend,
       middle: true,
-      flags: ['RESTORE_INGRESS', external, seen ? 'SEEN_REPLY' : '', 'MIDDLE'].filter(Boolean).join(' '),
+      flags: ['RESTORE_INGRESS', external, seen, 'MIDDLE', used].filter(Boolean).join(' '),
     }),
   ];
   return {
@@ -79,7 +79,7 @@ function journey(b: Book, proto: 'tcp' | 'udp', j: Journey): Row {
         out: middle,
         paths: { LOCAL: 1 },
         services: first(open),
-        flows: pairs(false),
+        flows: pairs(''),
       }),
       leavesBy({
         on: j.behind,
@@ -88,7 +88,7 @@ function journey(b: Book, proto: 'tcp' | 'udp', j: Journey): Row {
         verdict: 'TCX_NEXT',
         out: readdress(middle, { src: j.seenAs }),
         paths: { MIDDLE: 1 },
-        flows: pairs(false),
+        flows: pairs('', 'MIDDLE_USED'),
       }),
       answersBy({
         on: j.behind,
@@ -97,7 +97,7 @@ function journey(b: Book, proto: 'tcp' | 'udp', j: Journey): Row {
         out: answerMiddle,
         paths: { MIDDLE_REPLY: 1 },
         services: true,
-        flows: pairs(true),
+        flows: pairs('SEEN_REPLY', 'MIDDLE_USED'),
       }),
       returnsBy({
         on: j.by,

@@ -62,7 +62,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
   const midstream = v.proto === PROTOCOL.tcp && !isOpening(v);
   const internal =
     origin !== 'wire' || (settings.clusterCidrs && CLUSTER_CIDRS.some((c) => contains(c, src)));
-  if (xdp ? midstream || env.takeover : midstream && env.takeover) return { what: 'pass' };
+  if (midstream && (xdp || env.takeover)) return { what: 'pass' };
   if (!chooser.isAllowed(target, src, origin === 'node')) return drop('SOURCE_RANGE');
   const client = origin === 'node' ? NODE_CLIENT : src;
   const pick = (attempt: number) => chooser.choose(target, internal, client, v.ends, v.proto, v.seq, attempt);
@@ -90,6 +90,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
     viaXdp: xdp,
     from: clientSide(origin, on),
     midstream,
+    used: false,
     established: false,
     seenReply: false,
     promotes: undefined,

@@ -127,7 +127,7 @@ export class ReferenceDatapath {
       }
       if (origin !== 'node' && (!address || address.node)) {
         const reply = flows.findReply(v.proto, v.ends);
-        if (reply && isRestoredAtIngress(reply)) {
+        if (reply && isRestoredAtIngress(reply) && (reply.role !== 'middle' || reply.used)) {
           if (!address || !isAnothersReply(v, reply)) return this.#restore(v, reply);
           flows.remove(reply);
           return this.#pass(v);
@@ -255,6 +255,7 @@ export class ReferenceDatapath {
       return;
     }
     if (flows.endsHandshake(conn, v) && !flows.establish(conn, v)) return this.#drop('FLOW_TABLE_FULL');
+    conn.used = true;
     flows.touch(conn, 'original', v);
     if (needsNewSctpPorts(v, conn.leaves)) return this.#drop('SCTP_FRAGMENT');
     this.#rememberFragment(v);

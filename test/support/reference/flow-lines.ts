@@ -6,6 +6,7 @@ import {
   CT_F_FIN_REPLY,
   CT_F_HAIRPIN,
   CT_F_MIDDLE,
+  CT_F_MIDDLE_USED,
   CT_F_NODE_CLIENT,
   CT_F_PAST_STACK,
   CT_F_RESTORE_INGRESS,
@@ -40,6 +41,7 @@ const COMPARED =
   CT_F_FIN_REPLY |
   CT_F_HAIRPIN |
   CT_F_MIDDLE |
+  CT_F_MIDDLE_USED |
   CT_F_NODE_CLIENT |
   CT_F_PAST_STACK |
   CT_F_RESTORE_INGRESS |
@@ -72,6 +74,7 @@ function lines(c: Conn): string[] {
     [c.seenReply, CT_F_SEEN_REPLY],
     [c.viaXdp, CT_F_VIA_XDP],
     [c.way !== 'local', CT_F_RESTORE_INGRESS],
+    [c.used, CT_F_MIDDLE_USED],
   ];
   const f = {
     service_id: c.serviceId,

@@ -28,6 +28,8 @@ export interface Conn {
   /** The client's side: a pod's device, the wire, this node's sockets. */
   from: string;
   midstream: boolean;
+  /** A middle pair: its first packet has passed. Until then its port is not ours to restore. */
+  used: boolean;
   established: boolean;
   seenReply: boolean;
   /** ACK number that ends the handshake. */
