@@ -184,6 +184,33 @@ function errorThroughTheStack(b: Book): Row {
   };
 }
 
+/** A MASQUERADE rule came first: the second pair never saw a packet, and somebody else has its port. */
+function unusedSecondPair(b: Book, proto: 'tcp' | 'udp'): Row {
+  const client = b.at(b.client, 40000);
+  const entry = b.at(b.node, 30080);
+  const backend = b.at(b.remote, 8080);
+  const port = b.at(b.node, 20000);
+  const open =
+    proto === 'tcp' ? tcp(client, entry, { flags: 'S' }) : udp(client, entry, { payload: 'query' });
+  const answer = proto === 'tcp' ? tcp(backend, port, { flags: 'SA' }) : udp(backend, port, { payload: 'a' });
+  return {
+    does: `${proto} v${b.family}: a pair that the stack let nothing through for restores nobody's replies`,
+    given: (w) => {
+      w.service({ at: b.nodePort(30080), proto, backends: [backend] });
+    },
+    steps: [
+      wireSends({
+        in: open,
+        verdict: 'TCX_NEXT',
+        out: readdress(open, { dst: backend }),
+        paths: { LOCAL: 1 },
+        services: true,
+      }),
+      wireSends({ in: answer, verdict: 'TCX_NEXT', out: 'unchanged' }),
+    ],
+  };
+}
+
 packetTable(
   '--external-source=masquerade',
   [
@@ -246,6 +273,7 @@ packetTable(
       },
     ]),
     ...BOOKS.map(errorThroughTheStack),
+    ...BOOKS.flatMap((b) => [unusedSecondPair(b, 'tcp'), unusedSecondPair(b, 'udp')]),
     ...BOOKS.map((b) =>
       keepsSource(b, "a backend of this node still gets the client's own address", {
         at: b.nodePort(30080),

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endpoint, udpClient } from '../../box/index.js';
+import type { FlowRow } from '../../src/cli/views/rows.js';
+import { Cluster } from '../support/cluster/cluster.js';
+import { addressOf, FAMILIES, standardService } from '../support/cluster/standard.js';
+
+const NODE_PORT = { tcp: 30080, udp: 30053 };
+const CLIENT_PORT = 41_000;
+const POD_PORT = 42_000;
+
+// nf_conntrack does not know which ports our flows past the stack have taken, so a MASQUERADE rule gives one away
+// again while our flow is still remembered.
+describe.each(['off', 'force'] as const)(
+  'a MASQUERADE rule and a flow past the stack have one port, --xdp=%s (ARCHITECTURE 5)',
+  (xdp) => {
+    let cluster: Cluster;
+
+    beforeAll(async () => {
+      cluster = await Cluster.start({
+        box: { xdp: xdp === 'force', netfilter: ['conntrack'] },
+        agentArgs: [`--xdp=${xdp}`],
+      });
+      const service = standardService(cluster.box, {
+        name: 'web',
+        number: 1,
+        pods: ['b1'],
+        nodePorts: NODE_PORT,
+      });
+      cluster.apply('20-services', service.objects);
+      // XDP leaves a first packet to tc while the neighbour is not known.
+      for (const family of FAMILIES) {
+        const node1 = addressOf(cluster.box.node('node1'), family);
+        await cluster.reachable('outside', endpoint(node1, NODE_PORT.tcp));
+      }
+    });
+    afterAll(() => cluster?.close());
+
+    for (const family of FAMILIES) {
+      it(`answers reach whoever asked last, and the flow moves to another port, IPv${family}`, async () => {
+        const { box } = cluster;
+        const node1 = addressOf(box.node('node1'), family);
+        const [backend, pod] = ['b1', 'a1'].map((name) => addressOf(box.pod(name), family));
+        const ask = () =>
+          udpClient(box.outside, endpoint(node1, NODE_PORT.udp), { sourcePort: CLIENT_PORT, count: 1 });
+        const flow = async () => {
+          const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
+          const ours = rows.filter((r) => r.client.port === CLIENT_PORT && r.frontend.ip === node1);
+          expect(ours).toHaveLength(1);
+          return ours[0] as FlowRow;
+        };
+
+        expect(await ask()).toMatchObject({ ok: 1, failed: 0 });
+        const before = await flow();
+        expect(before).toMatchObject({ way: xdp === 'force' ? 'xdp' : 'tc', snat: { ip: node1 } });
+        const rule = ['-p', 'udp', '-s', pod ?? '', '-d', backend ?? ''];
+        const taken = String(before.snat?.port);
+        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        await box.exec('node1', [
+          ...[iptables, '-t', 'nat', '-I', 'POSTROUTING', ...rule],
+          ...['-j', 'MASQUERADE', '--to-ports', taken],
+        ]);
+
+        const straight = await udpClient(box.pod('a1'), endpoint(backend ?? '', 9000), {
+          sourcePort: POD_PORT,
+          count: 1,
+        });
+        expect(straight).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+        // A flow looks at its port again when it has been idle for a second.
+        await new Promise((resolve) => setTimeout(resolve, 1100));
+        expect(await ask()).toMatchObject({ ok: 1, failed: 0 });
+        expect(String((await flow()).snat?.port)).not.toBe(taken);
+      });
+    }
+  },
+);
