@@ -61,8 +61,8 @@ function mergeTables(...inputs: string[]): string {
 /** All that is in netfilter now, without counters: what two moments are compared by. */
 export async function netfilterText(box: Box, node: string): Promise<string> {
   const script = `for b in legacy nft; do for f in iptables ip6tables; do echo "== $f-$b"; $f-$b-save 2>/dev/null || true; done; done
-    echo "== nft"; nft list tables | grep -v 'ip6\\? \\(nat\\|filter\\|mangle\\|raw\\)$' || true
-    nft list table inet admin 2>/dev/null | sed 's/packets [0-9]* bytes [0-9]*//'`;
+    echo "== nft"; nft list tables | { grep -v 'ip6\\? \\(nat\\|filter\\|mangle\\|raw\\)$' || true; } |
+      while read -r table; do nft -s list $table; done`;
   const { stdout } = await box.exec(node, ['sh', '-c', script], { timeoutMs: 120_000 });
   return (
     stdout

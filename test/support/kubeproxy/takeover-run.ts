@@ -106,6 +106,14 @@ export class TakeoverRun implements AsyncDisposable {
     return this.cluster.box.exec(NODE, argv, { timeoutMs: 300_000, allowFailure: true });
   }
 
+  /** Packets of the node by the way they went. */
+  async paths(): Promise<Record<string, number>> {
+    const { paths } = await this.cluster.shunt<{ paths: Record<string, { packets: number }> }>(NODE, [
+      'status',
+    ]);
+    return Object.fromEntries(Object.entries(paths).map(([path, { packets }]) => [path, packets]));
+  }
+
   /** 200 TCP connections that ask all the time, 50 UDP flows from fixed ports, and connections without pause. */
   async traffic(firstPort: number): Promise<Traffic> {
     const { box } = this.cluster;
@@ -192,10 +200,12 @@ export class Traffic {
     };
   }
 
+  /** Of flows that packets carry; those of the node's own sockets may move with any datagram. */
   async stopUdp(): Promise<UdpFlowsReport> {
     const reports = await Promise.all(this.udp.map((flows) => flows.stop()));
-    const total: UdpFlowsReport = { sent: 0, answered: 0, lost: 0, errors: {} };
-    for (const report of reports) {
+    const total: UdpFlowsReport = { sent: 0, answered: 0, lost: 0, moved: 0, errors: {} };
+    for (const [i, report] of reports.entries()) {
+      if (this.udp[i]?.where !== NODE) total.moved += report.moved;
       total.sent += report.sent;
       total.answered += report.answered;
       total.lost += report.lost;

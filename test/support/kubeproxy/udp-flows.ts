@@ -6,6 +6,8 @@ export interface UdpFlowsReport {
   answered: number;
   /** No answer within a second. */
   lost: number;
+  /** Answers of another server than the one before. */
+  moved: number;
   /** By errno name. */
   errors: Record<string, number>;
 }
@@ -13,12 +15,17 @@ export interface UdpFlowsReport {
 const PROGRAM = `
 import { createSocket } from 'node:dgram';
 const [host, port, count, first] = process.argv.slice(1);
-const report = { sent: 0, answered: 0, lost: 0, errors: {} };
+const report = { sent: 0, answered: 0, lost: 0, moved: 0, errors: {} };
 const sockets = Array.from({ length: Number(count) }, (_, i) => {
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
-  const flow = { socket, waiting: 0 };
+  const flow = { socket, waiting: 0, server: undefined };
   socket.on('error', (error) => { report.errors[error.code] = (report.errors[error.code] ?? 0) + 1; });
-  socket.on('message', () => { if (flow.waiting) { report.answered++; flow.waiting = 0; } });
+  socket.on('message', (data) => {
+    const { server } = JSON.parse(data);
+    if (flow.server && flow.server !== server) report.moved++;
+    flow.server = server;
+    if (flow.waiting) { report.answered++; flow.waiting = 0; }
+  });
   socket.bind(Number(first) + i);
   return flow;
 });
@@ -50,7 +57,10 @@ process.on('SIGTERM', () => {
 `;
 
 export class UdpFlows {
-  private constructor(private readonly process: BoxProcess) {}
+  private constructor(
+    private readonly process: BoxProcess,
+    readonly where: string,
+  ) {}
 
   static async start(
     box: Box,
@@ -62,7 +72,7 @@ export class UdpFlows {
     argv.push(to.host, String(to.port), String(o.count), String(o.firstPort));
     const running = box.spawn(where, argv);
     await running.waitForLine(/^started/);
-    return new UdpFlows(running);
+    return new UdpFlows(running, where);
   }
 
   async stop(): Promise<UdpFlowsReport> {
