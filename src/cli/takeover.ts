@@ -4,6 +4,7 @@ import * as abi from '../abi/index.js';
 import { cleanup } from '../agent/cleanup.js';
 import { ConfigWords, linksDirectory, openReadOnly, type ReadOnlyDatapath } from '../datapath/index.js';
 import { PROTOCOLS } from '../datapath/protocols.js';
+import { refOf } from '../datapath/read.js';
 import type { FlowView } from '../datapath/views.js';
 import { BpfLink, monotonicNs } from '../native/index.js';
 import type { FamilyPort, Machine, ShuntControl, ShuntState } from '../takeover/index.js';
@@ -26,12 +27,15 @@ class PinnedShunt implements ShuntControl {
     const { reader } = datapath;
     const config = reader.config();
     const now = monotonicNs();
+    const services = reader.services();
     const known = new Map<string, abi.LbFrontend>();
     const ports: FamilyPort[] = [];
     for (const [key, value] of reader.entries('lb_frontends')) {
       const port = portOf(key);
       known.set(keyOf(port), value);
-      if (value.internal >> 32n !== 0n) ports.push(port);
+      if (value.internal >> 32n === 0n) continue;
+      const { namespace, name } = refOf(value.service_id, services);
+      ports.push(name === '' ? port : { ...port, service: `${namespace}/${name}` });
     }
     const nodeAddresses = new Set<string>();
     for (const [ip, { flags }] of reader.entries('lb_addresses')) {

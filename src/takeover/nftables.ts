@@ -38,6 +38,9 @@ async function servedPorts(machine: Machine, family: Family): Promise<FamilyPort
   return ports;
 }
 
+/** service-ULMVA6XW-namespace/name/tcp/port */
+const SERVICE_OF_CHAIN = /^[a-z-]+-[A-Z0-9]{8}-([^/]+\/[^/]+)\//;
+
 /** Elements of `nft -j list map`: [address, protocol, port], or [protocol, port] of a NodePort. */
 export function parseMap(json: string): ServedPort[] {
   const { nftables } = JSON.parse(json) as { nftables: { map?: { elem?: unknown[] } }[] };
@@ -51,7 +54,12 @@ export function parseMap(json: string): ServedPort[] {
     const parts = value?.concat;
     if (!parts || (parts.length !== 2 && parts.length !== 3)) continue;
     const [ip, protocol, port] = parts.length === 3 ? parts : ['*', ...parts];
-    ports.push({ ip: String(ip), protocol: String(protocol).toUpperCase(), port: Number(port) });
+    const { goto } = ((element as unknown[])[1] ?? {}) as { goto?: { target?: string } };
+    const service = SERVICE_OF_CHAIN.exec(goto?.target ?? '')?.[1];
+    ports.push({
+      ...(service !== undefined && { service }),
+      ...{ ip: String(ip), protocol: String(protocol).toUpperCase(), port: Number(port) },
+    });
   }
   return ports;
 }

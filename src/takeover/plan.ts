@@ -1,6 +1,6 @@
 /** From what was seen to what may be done, and why not. Pure. */
 import { flowsText, totalOf } from './conntrack.js';
-import { countChains, countRules } from './rules.js';
+import { countChains, countRules, type FamilyPort } from './rules.js';
 import { isAlive } from './shunt.js';
 import { familiesOf, hasState, type Survey } from './survey.js';
 
@@ -29,7 +29,7 @@ export function planDo(s: Survey, o: DoOptions): Plan {
   const refusals = [...runningTexts(s), ...s.blind, ...servingTexts(s)];
   const warnings: string[] = [];
   if (s.missing.length > 0) {
-    const text = `replace kube-proxy: ${s.missing.length} of its ${s.ports.length} Service ports are not Shunt's (${namesOf(s)}).`;
+    const text = `replace kube-proxy: ${s.missing.length} of its ${s.ports.length} Service ports are not Shunt's (${namesOf(s.missing)}).`;
     if (o.acceptMissing) warnings.push(`${text} they end with its rules`);
     else
       refusals.push(
@@ -140,11 +140,26 @@ function stepsOf(s: Survey, o: DoOptions): string[] {
   return steps;
 }
 
-function namesOf({ missing }: Survey): string {
-  const names = missing
+/** The first ports by Service, so that many ports of one Service do not hide the others. */
+function namesOf(missing: readonly FamilyPort[]): string {
+  const byService = new Map<string, string[]>();
+  for (const p of missing) {
+    const port = `${p.ip.includes(':') ? `[${p.ip}]` : p.ip}:${p.port}/${p.protocol}`;
+    const name = p.service ?? port;
+    byService.set(name, [...(byService.get(name) ?? []), ...(p.service === undefined ? [] : [port])]);
+  }
+  const shown = [...byService]
     .slice(0, EXAMPLES)
-    .map((p) => `${p.ip.includes(':') ? `[${p.ip}]` : p.ip}:${p.port}/${p.protocol}`);
-  return names.join(', ') + (missing.length > EXAMPLES ? ', ...' : '');
+    .map(([name, ports]) => [name, ...ports.slice(0, 2)].join(' '));
+  const more = byService.size - shown.length;
+  return shown.join(', ') + (more > 0 ? `, and ${more} more; all of them with -o json` : '');
+}
+
+/** What Shunt serves and kube-proxy's rules do not. What ipvs serves is not in its rules. */
+export function onlyShunts(s: Survey): FamilyPort[] {
+  if (s.ipvs.device) return [];
+  const known = new Set(s.ports.map(keyOf));
+  return (s.shunt?.ports ?? []).filter((port) => !known.has(keyOf(port)));
 }
 
 /** Whether new connections may go to kube-proxy's rules. */
@@ -157,15 +172,13 @@ export function planUndo(s: Survey, o: { acceptMissing: boolean }): Plan {
       "give Services back: no rules of kube-proxy's are here (ENOENT). start kube-proxy and wait until it has written them",
     );
   } else {
-    const known = new Set(s.ports.map(keyOf));
-    const missing = s.shunt.ports.filter((port) => !known.has(keyOf(port)));
-    // What ipvs serves is not in its rules.
-    if (missing.length > 0 && !s.ipvs.device) {
-      const text = `give Services back: ${missing.length} of Shunt's ${s.shunt.ports.length} Service ports are not in kube-proxy's rules (${namesOf({ ...s, missing })}).`;
+    const missing = onlyShunts(s);
+    if (missing.length > 0) {
+      const text = `give Services back: ${missing.length} of Shunt's ${s.shunt.ports.length} Service ports are not in kube-proxy's rules (${namesOf(missing)}).`;
       if (o.acceptMissing) warnings.push(`${text} nobody serves them afterwards`);
       else
         refusals.push(
-          `${text} wait until kube-proxy has written all, or pass --accept-missing if only Shunt serves them`,
+          `${text} wait until kube-proxy has written all. it leaves Services with label service.kubernetes.io/service-proxy-name alone: take the label away, or pass --accept-missing, and nobody serves them afterwards`,
         );
     }
   }

@@ -185,6 +185,8 @@ export interface ServedPort {
   ip: string;
   port: number;
   protocol: string;
+  /** namespace/name, where it is known. */
+  service?: string;
 }
 
 const SERVICE_CHAIN = /^KUBE-(?:SVC|EXT|FW|XLB|SVL)-/;
@@ -220,7 +222,10 @@ function portOf(rule: SavedRule, isNodePort: boolean): ServedPort | undefined {
   const after = (flag: string) => words[words.indexOf(flag) + 1];
   const has = (flag: string) => words.includes(flag);
   if (!has('-p') || !has('--dport') || (!isNodePort && !has('-d'))) return undefined;
+  // "namespace/name:port cluster IP", without the last word for a NodePort.
+  const service = has('--comment') ? /^[^\s/]+\/[^\s/:]+/.exec(after('--comment') as string)?.[0] : undefined;
   return {
+    ...(service !== undefined && { service }),
     ip: isNodePort ? '*' : (after('-d') as string).replace(/\/\d+$/, ''),
     port: Number(after('--dport')),
     protocol: (after('-p') as string).toUpperCase(),

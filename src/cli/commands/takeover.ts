@@ -4,6 +4,7 @@ import {
   type DoOptions,
   finishTakeover,
   giveBack,
+  onlyShunts,
   type Plan,
   planDo,
   planUndo,
@@ -190,14 +191,15 @@ async function runUndo(run: Run): Promise<void> {
     run.report(s, plan);
     return;
   }
+  const missing = onlyShunts(s);
   if (plan.verdict === 'refused' && !force) {
-    run.report(s, plan);
+    run.report(s, plan, { missing });
     run.setExitCode(EXIT_REFUSED);
     return;
   }
   const { waitSeconds } = run;
   const result = await giveBack(machine, control, s, { waitSeconds, force }, run.say);
-  run.report(s, plan, { detached: result.detached, flows: result.flows });
+  run.report(s, plan, { missing, detached: result.detached, flows: result.flows });
   for (const problem of result.problems) run.complain(problem);
   if (result.problems.length > 0) run.setExitCode(EXIT_FAILURE);
   if (result.detached) return;

@@ -10,6 +10,7 @@ export interface TakeoverReport {
   /** Who answers on kube-proxy's ports. */
   answering: Survey['answering'];
   servicePorts: number;
+  /** --check and --do: what kube-proxy serves and Shunt does not; --undo: the other way round. */
   missing: Survey['missing'];
   forward: Survey['forward'];
   /** null: nobody can tell. */
@@ -29,8 +30,6 @@ export interface TakeoverReport {
   detached?: boolean;
 }
 
-const MISSING_SHOWN = 50;
-
 export function viewTakeover(s: Survey, plan: Plan): TakeoverReport {
   const { shunt } = s;
   return {
@@ -38,7 +37,7 @@ export function viewTakeover(s: Survey, plan: Plan): TakeoverReport {
     found: foundState(s),
     answering: s.answering,
     servicePorts: s.ports.length,
-    missing: s.missing.slice(0, MISSING_SHOWN),
+    missing: s.missing,
     forward: s.forward,
     oldFlows: s.oldFlows ?? null,
     agent: {

@@ -3,10 +3,10 @@ import { parseConntrackLine } from '../../../src/takeover/conntrack.js';
 import { parseServers } from '../../../src/takeover/ipvs.js';
 import { parseMap } from '../../../src/takeover/nftables.js';
 import { giveBack, takeOver } from '../../../src/takeover/perform.js';
-import { planDo, planUndo } from '../../../src/takeover/plan.js';
+import { onlyShunts, planDo, planUndo } from '../../../src/takeover/plan.js';
 import { whoAnswers } from '../../../src/takeover/probe.js';
 import { survey } from '../../../src/takeover/survey.js';
-import { FakeMachine, FakeShunt } from './machine.js';
+import { FakeMachine, FakeShunt, WEB } from './machine.js';
 
 const SAVE = `*nat
 :PREROUTING ACCEPT [0:0]
@@ -83,7 +83,7 @@ describe('what stands against it', () => {
     [
       'a Service that is not served',
       { ports: [] },
-      /1 of its 1 Service ports are not Shunt's \(10\.96\.1\.1:80\/TCP\)/,
+      /1 of its 1 Service ports are not Shunt's \(default\/web 10\.96\.1\.1:80\/TCP\)/,
     ],
   ])('%s', async (_name, state, text) => {
     shunt.state = state;
@@ -193,6 +193,27 @@ describe('--undo', () => {
     expect(planUndo(await survey(machine, shunt), OPTIONS).refusals[0]).toMatch(/10\.96\.9\.9:80\/TCP/);
   });
 
+  it('names the Services that only Shunt serves, each once, and the ways out', async () => {
+    const port = (service: string, n: number) => ({ ...WEB, service, port: n });
+    const many = Array.from({ length: 6 }, (_, i) => port(`default/other-${i}`, 5000 + i));
+    shunt.state = { ports: [WEB, ...[1, 2, 3].map((n) => port('lab/mine', n)), ...many] };
+    const s = await survey(machine, shunt);
+    const { verdict, refusals } = planUndo(s, OPTIONS);
+    expect([verdict, refusals.length]).toEqual(['refused', 1]);
+    expect(refusals[0]).toBe(
+      "give Services back: 9 of Shunt's 10 Service ports are not in kube-proxy's rules " +
+        '(lab/mine 10.96.1.1:1/TCP 10.96.1.1:2/TCP, default/other-0 10.96.1.1:5000/TCP, default/other-1 10.96.1.1:5001/TCP, ' +
+        'default/other-2 10.96.1.1:5002/TCP, default/other-3 10.96.1.1:5003/TCP, and 2 more; all of them with -o json). ' +
+        'wait until kube-proxy has written all. it leaves Services with label service.kubernetes.io/service-proxy-name alone: ' +
+        'take the label away, or pass --accept-missing, and nobody serves them afterwards',
+    );
+    expect(onlyShunts(s)).toHaveLength(9);
+    expect(planUndo(s, { ...OPTIONS, acceptMissing: true })).toMatchObject({
+      verdict: 'ready',
+      warnings: [expect.stringMatching(/lab\/mine.*nobody serves them afterwards/)],
+    });
+  });
+
   const undo = async (o: { waitSeconds: number; force: boolean }) =>
     giveBack(machine, shunt, await survey(machine, shunt), o, () => {});
 
@@ -250,8 +271,9 @@ describe('what others print', () => {
 
   it('nft maps', () => {
     const json =
-      '{"nftables":[{"metainfo":{}},{"map":{"name":"service-ips","elem":[[{"concat":["10.96.1.1","tcp",80]},{"goto":{"target":"x"}}]]}}]}';
-    expect(parseMap(json)).toEqual([{ ip: '10.96.1.1', protocol: 'TCP', port: 80 }]);
+      '{"nftables":[{"metainfo":{}},{"map":{"name":"service-ips","elem":[[{"concat":["10.96.1.1","tcp",80]},{"goto":{"target":"service-AAAAAAA2-default/web/tcp/http"}}]]}}]}';
+    const web = { ip: '10.96.1.1', protocol: 'TCP', port: 80, service: 'default/web' };
+    expect(parseMap(json)).toEqual([web]);
     const ports = '{"nftables":[{"map":{"elem":[[{"concat":["udp",30053]},{"goto":{"target":"x"}}]]}}]}';
     expect(parseMap(ports)).toEqual([{ ip: '*', protocol: 'UDP', port: 30053 }]);
     expect(parseMap('{"nftables":[{"map":{"name":"service-ips"}}]}')).toEqual([]);
