@@ -6,7 +6,7 @@ export function checkCni({ devices, links, sysctls }: Facts): Finding[] {
   const findings: Finding[] = [];
   const of = (deviceClass: string) => devices.filter(({ device }) => device.class === deviceClass);
   const pods = of('pod').map(({ device }) => device);
-  const overlays = of('overlay').map(({ device }) => device);
+  const overlays = [...of('overlay'), ...of('layer3')].map(({ device }) => device);
   const master = new Map(links.map((link) => [link.ifindex, link.master]));
   const bridged = pods.filter(({ ifindex }) => master.get(ifindex));
   const bridges = [...new Set(bridged.map(({ ifindex }) => master.get(ifindex)))].map(

@@ -1,31 +1,21 @@
 import { kernelProblems } from '../agent/features.js';
+import { missingFeatures } from '../agent/missing.js';
 import type { Facts } from './facts.js';
 import { type Finding, finding, ok } from './finding.js';
 
 type Feature = Exclude<keyof Facts['features'], 'kernel' | 'kernelVersion' | 'libbpf' | 'permitted'>;
 
-/** What is missing without each, and since when the kernel has it. */
-const NEEDED: [Feature, level: 'warn' | 'fail' | 'info', consequence: string, since: string][] = [
-  ['programs', 'fail', 'no program can be loaded: nothing is served', 'CONFIG_BPF_SYSCALL=y'],
-  ['lruHash', 'fail', 'the tables of flows cannot be made', 'Linux 4.10'],
-  ['lpmTrie', 'fail', 'source ranges cannot be kept', 'Linux 4.11'],
-  ['mmapArray', 'fail', 'backends and slots cannot be written', 'Linux 5.5'],
-  ['ringbuf', 'fail', 'events cannot be read', 'Linux 5.8'],
-  ['devmapHash', 'fail', 'the XDP program cannot be loaded', 'Linux 5.4'],
-  ['cgroupLink', 'warn', "connections of this node's own processes are translated by tc only", 'Linux 5.7'],
-  ['tcx', 'info', 'tc programs hang on clsact filters, which others can remove or run before', 'Linux 6.6'],
-  ['xdpLink', 'warn', 'XDP is not used: everything is done by tc', 'Linux 5.9'],
-  ['batch', 'info', 'dumps and sweeps of large tables take one call per entry', 'Linux 5.6'],
-  ['netnsCookie', 'warn', "sockets of pods cannot be told from the node's own", 'Linux 5.14'],
-  [
-    'membarrier',
-    'info',
-    'the wait before ids are used again goes through a map of maps: as safe, a little slower',
-    '',
-  ],
+/** What cannot be done without each, and since when the kernel has it. */
+const NEEDED: [Feature, consequence: string, since: string][] = [
+  ['programs', 'no program can be loaded: nothing is served', 'CONFIG_BPF_SYSCALL=y'],
+  ['lruHash', 'the tables of flows cannot be made', 'Linux 4.10'],
+  ['lpmTrie', 'source ranges cannot be kept', 'Linux 4.11'],
+  ['mmapArray', 'backends and slots cannot be written', 'Linux 5.5'],
+  ['ringbuf', 'events cannot be read', 'Linux 5.8'],
+  ['devmapHash', 'the XDP program cannot be loaded', 'Linux 5.4'],
 ];
 
-export function checkKernel({ features, missingCapabilities }: Facts): Finding[] {
+export function checkKernel({ features, missingCapabilities, conntrackLookup }: Facts): Finding[] {
   const findings: Finding[] = [];
   const problems = kernelProblems(features.kernel, features.btf);
   for (const problem of problems) {
@@ -56,12 +46,16 @@ export function checkKernel({ features, missingCapabilities }: Facts): Finding[]
   } else findings.push(ok('privilege', 'bpf(2) is permitted'));
   // Without permission every probe says no.
   if (!features.permitted) return findings;
-  const missing = NEEDED.filter(([feature]) => !features[feature]);
-  for (const [feature, level, consequence, since] of missing) {
-    const wayOut = since === '' ? '' : `use a kernel that has it (${since})`;
-    findings.push(finding(level, `kernel/${feature}`, `the kernel has no ${feature}`, consequence, wayOut));
-  }
-  if (missing.length === 0) findings.push(ok('kernel/features', 'every feature that Shunt uses is there'));
+  const lack = (level: 'fail' | 'warn' | 'info', name: string, consequence: string, wayOut: string) =>
+    findings.push(finding(level, `kernel/${name}`, `the kernel has no ${name}`, consequence, wayOut));
+  const needed = NEEDED.filter(([feature]) => !features[feature]);
+  for (const [feature, consequence, since] of needed)
+    lack('fail', feature, consequence, `use a kernel that has it (${since})`);
+  const missing = missingFeatures(features, conntrackLookup);
+  for (const { name, isHarmless, consequence, wayOut } of missing)
+    lack(isHarmless ? 'info' : 'warn', name, consequence, wayOut);
+  if (needed.length + missing.length === 0)
+    findings.push(ok('kernel/features', 'every feature that Shunt uses is there'));
   return findings;
 }
 

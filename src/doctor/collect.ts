@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statfsSync, statSy
 import { basename, dirname, join } from 'node:path';
 import { classifyDevices, type Device, type LinkFacts } from '../agent/devices.js';
 import { findCgroup2, readSysctl } from '../agent/features.js';
+import { hasConntrackLookup } from '../agent/missing.js';
 import { openReadOnly } from '../datapath/index.js';
 import {
   BpfLink,
@@ -67,6 +68,7 @@ export async function collectFacts(intent: Intent, api: Facts['api'] | undefined
   return {
     intent,
     features,
+    conntrackLookup: hasConntrackLookup(),
     missingCapabilities: missingCapabilities(readFileSync('/proc/self/status', 'utf8')),
     bpffs: { mounted: isBpffs('/sys/fs/bpf'), pinPathOnIt: isBpffs(nearestDirectory(intent.pinPath)) },
     cgroup: readCgroup(intent.cgroupPath ?? findCgroup2(readFileSync('/proc/self/mounts', 'utf8'))),

@@ -66,6 +66,8 @@ export interface ApiFacts {
 export interface Facts {
   intent: Intent;
   features: Features;
+  /** Programs can ask nf_conntrack. */
+  conntrackLookup: boolean;
   /** Without root in the initial user namespace, or in a container: which of the needed capabilities are missing. */
   missingCapabilities: string[];
   bpffs: { mounted: boolean; pinPathOnIt: boolean };

@@ -63,10 +63,10 @@ export function mistakesOf(error: z.ZodError, tree: Tree): Mistake[] {
       return issue.keys.map((key) => ({ path: pathText([...path, key]), message: unknownField(key) }));
     }
     const value = valueAt(tree, issue.path);
+    const isSection = issue.code === 'invalid_type' && issue.expected === 'object';
+    const cause = isSection ? 'is no section; write its fields below it, or take it out' : issue.message;
     const message =
-      value === undefined
-        ? `is missing; write ${example(path[0] ?? '')}`
-        : `${shown(value)} ${issue.message}`;
+      value === undefined ? `is missing; write ${example(path[0] ?? '')}` : `${shown(value)} ${cause}`;
     return [{ path: pathText(path), message }];
   });
   return mistakes;

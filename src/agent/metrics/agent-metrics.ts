@@ -34,6 +34,11 @@ export class AgentMetrics implements AgentObserver {
     this.#kubeProxy.delta(delta);
   }
 
+  /** What the kernel lacks. */
+  missing(features: readonly string[]): void {
+    this.#shunt.missing(features);
+  }
+
   written(written: Written): void {
     this.#kubeProxy.written(written);
     this.#shunt.written(written);

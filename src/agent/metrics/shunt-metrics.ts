@@ -48,6 +48,7 @@ export class ShuntMetrics {
   readonly #tables: Record<'entries' | 'max_entries', Gauge<'table'>>;
   readonly #gauges: Record<string, Gauge>;
   readonly #devices: Gauge<'class' | 'hook' | 'how'>;
+  readonly #missing: Gauge<'feature'>;
   readonly #healthFailures: Counter;
   readonly #series: ServiceSeries;
   readonly #service: Record<
@@ -96,6 +97,9 @@ export class ShuntMetrics {
       ),
     };
     this.#devices = gauge('attached_programs', 'Programs on devices', ['class', 'hook', 'how']);
+    this.#missing = gauge('missing_feature', 'Always 1, for what this kernel cannot do; see shunt doctor', [
+      'feature',
+    ]);
     this.#healthFailures = counter(
       'health_check_listen_errors',
       'Failures to listen on a healthCheckNodePort',
@@ -109,6 +113,11 @@ export class ShuntMetrics {
       dropped: counter('service_dropped', 'Packets dropped', SERVICE_LABELS),
       affinity_hits: counter('service_affinity_hits', 'New flows that affinity decided', SERVICE_LABELS),
     };
+  }
+
+  missing(features: readonly string[]): void {
+    this.#missing.reset();
+    for (const feature of features) this.#missing.set({ feature }, 1);
   }
 
   written({ arrivals, endedMs }: Written): void {

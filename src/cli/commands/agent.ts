@@ -33,7 +33,10 @@ export function addAgentCommand(
       '--replace-kube-proxy [bool]',
       'serve all Services, not only those labelled service-proxy-name: shunt',
     )
-    .option('--service-cidrs <list>', 'CIDRs of cluster IPs: unknown addresses in them are dropped')
+    .option(
+      '--service-cidrs <list>',
+      'CIDRs of cluster IPs besides those of ServiceCIDRs: unknown addresses in them are dropped',
+    )
     .option('--service-node-port-range <range>', "the cluster's NodePorts (default: 30000-32767)")
     .addOption(
       choice('--external-source <how>', 'source that backends see (default: preserve)', [
@@ -120,7 +123,7 @@ function addDatapathFlags(command: Command): void {
     .option('--hairpin-address6 <ip>', 'the same for IPv6')
     .option(
       '--takeover-window <seconds>',
-      'hand up unknown TCP untranslated for so long after the first start',
+      'hand up TCP that is not known untranslated for so long after the first start, for connections that nf_conntrack cannot tell of (ipvs; see doctor)',
     )
     .option('--event-sample <n>', 'report one new flow in n to the ring buffer (default: 0, none)')
     .optionsGroup('Devices (* and ?; the first list that matches wins over what is found):')

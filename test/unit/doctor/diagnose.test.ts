@@ -83,6 +83,13 @@ const CASES: [what: string, change: Change | Change[], findings: string[]][] = [
     ['warn kernel/cgroupLink'],
   ],
   [
+    'no way to ask nf_conntrack',
+    (f) => {
+      f.conntrackLookup = false;
+    },
+    ['warn kernel/conntrackLookup'],
+  ],
+  [
     'no membarrier',
     (f) => {
       f.features.membarrier = false;

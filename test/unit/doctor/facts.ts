@@ -33,6 +33,7 @@ export function healthy(): Facts {
       membarrier: true,
       netnsCookie: true,
     },
+    conntrackLookup: true,
     missingCapabilities: [],
     bpffs: { mounted: true, pinPathOnIt: true },
     cgroup: { path: '/sys/fs/cgroup', isCgroup2: true, isRoot: true, programs: {} },

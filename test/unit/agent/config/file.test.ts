@@ -161,6 +161,14 @@ describe('a KubeProxyConfiguration', () => {
     expect(options?.warnings[0]).toMatch(message);
   });
 
+  it('replaceKubeProxy: true is the flag --replace-kube-proxy in everything', async () => {
+    const byFile = (await agent(`${KUBEADM}replaceKubeProxy: true\n`)).options;
+    const byFlag = (await agent(KUBEADM, '--replace-kube-proxy')).options;
+    expect(byFile?.replaceKubeProxy).toBe(true);
+    expect(byFile).toEqual(byFlag);
+    expect((await agent(KUBEADM)).options).not.toEqual(byFlag);
+  });
+
   it('is beaten by flags, field by field', async () => {
     const text = `${KUBEADM.replace('mode: ""', 'mode: nftables')}replaceKubeProxy: true\n`;
     const flags = ['--cluster-cidr=10.9.0.0/16', '--proxy-mode=iptables', '--replace-kube-proxy=false'];
@@ -256,7 +264,11 @@ describe('broken files, each with its precise error', () => {
       'healthzBindAddress: "localhost:10256" is no address with a port; write it like 0.0.0.0:10256 or [::]:10256',
     ],
     ['out of range', `${HEAD}oomScoreAdj: -1001`, 'oomScoreAdj: -1001 is no whole number from -1000 to 1000'],
-    ['a section that is text', `${HEAD}ipvs: rr`, 'ipvs: "rr" '],
+    [
+      'a section that is text',
+      `${HEAD}ipvs: rr`,
+      'ipvs: "rr" is no section; write its fields below it, or take it out (EINVAL)',
+    ],
     [
       'what belongs together',
       `${HEAD}detectLocalMode: BridgeInterface`,

@@ -105,6 +105,18 @@ describe('the exposition', () => {
       expect(families.has(name), name).toBe(true);
   });
 
+  it('says what the kernel lacks, as of the last start', async () => {
+    const metrics = make();
+    metrics.missing(['xdpLink']);
+    metrics.missing(['tcx', 'conntrackLookup']);
+    const { families, problems } = await scrape(metrics);
+    expect(problems).toEqual([]);
+    expect(families.get('shunt_missing_feature')?.series).toMatchObject([
+      { labels: { feature: 'tcx' }, value: 1 },
+      { labels: { feature: 'conntrackLookup' }, value: 1 },
+    ]);
+  });
+
   it("has upstream's types, help and buckets", async () => {
     const { families } = await scrape(make());
     const sync = families.get('kubeproxy_sync_proxy_rules_duration_seconds');
