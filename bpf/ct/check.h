@@ -69,7 +69,7 @@ static __always_inline enum flow_verdict check_handshake(struct work *w, struct 
 {
 	if (!is_handshake_done(w, *f))
 		return FLOW_USE;
-	if (promote(w, &w->pkt.tuple, *f))
+	if (promote(*f))
 		return FLOW_FULL;
 	if (!setting(SETTING_READ_ONLY))
 		*f = bpf_map_lookup_elem(&ct_flows, &w->pkt.tuple);

@@ -34,9 +34,10 @@ static __always_inline int is_maglev(const struct lb_frontend *fe, int is_intern
 /* The choice is by hash and not by a random number, so that tc, which sees the packet after XDP
  * left it alone, chooses the same. The sequence number of a SYN makes it random enough.
  */
-__noinline int choose_backend(struct work *w, const struct lb_frontend *fe, int is_internal,
-			      enum origin origin)
+__noinline int choose_backend(const struct lb_frontend *fe, int is_internal, enum origin origin)
 {
+	struct work *w = get_work();
+
 	if (!w || !fe)
 		return SELECT_STALE;
 	const struct lb_addr *client = origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src;
@@ -92,7 +93,7 @@ static long try_port(__u32 i, struct port_search *search)
 			return 0;
 		}
 	}
-	search->err = create_pair(w, i >= SNAT_TRIES / 2);
+	search->err = create_pair(i >= SNAT_TRIES / 2);
 	return search->err != -1;
 }
 
@@ -327,11 +328,11 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		w->reason = DROP_REASON_SOURCE_RANGE;
 		return NEW_FLOW_DROP;
 	}
-	err = choose_backend(w, fe, is_internal, origin);
+	err = choose_backend(fe, is_internal, origin);
 	if (err == SELECT_STALE) {
 		fe = lookup_frontend(&t->dst, t->dport, t->proto, address_flags);
 		if (fe)
-			err = choose_backend(w, fe, is_internal, origin);
+			err = choose_backend(fe, is_internal, origin);
 	}
 	/* A packet of a local socket can't be sent back to this node's own address: the stack would
 	 * take it for forged. Another backend then; where there is none the socket hooks serve it.
@@ -340,7 +341,7 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		if (origin != ORIGIN_NODE || err || !fe || !is_node_address(&w->choice.addr))
 			break;
 		w->attempt = i + 1;
-		err = choose_backend(w, fe, is_internal, origin);
+		err = choose_backend(fe, is_internal, origin);
 	}
 	if (err == SELECT_REFUSE)
 		return NEW_FLOW_REFUSE;

@@ -74,7 +74,7 @@ static __noinline int new_direct_flow(struct __sk_buff *skb, struct work *w, __u
 	if (reserve_reply(skb, NULL, w))
 		return NEW_FLOW_DROP;
 	/* At once, so that other straight packets need not be looked for among half-open flows. */
-	if (t->proto == IPPROTO_TCP_ && promote(w, t, &w->flow))
+	if (t->proto == IPPROTO_TCP_ && promote(&w->flow))
 		return NEW_FLOW_DROP;
 	return NEW_FLOW_OK;
 }

@@ -3,7 +3,15 @@
  * programs load all the same, and the answer is "nothing").
  */
 #pragma once
+#include <bpf/bpf_core_read.h>
 #include "flow.h"
+
+/* In the kernel, or the module, that has the lookups. Their own address would tell too, but only
+ * Linux 6.4 and libbpf 1.3 know addresses of functions in modules.
+ */
+struct bpf_ct_opts {
+	__s32 error;
+} __attribute__((preserve_access_index));
 
 /* Fields that exist since 5.18; CO-RE finds where they are. */
 struct nf_conn {
@@ -44,7 +52,7 @@ static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struc
 	struct nf_conn *ct = NULL;
 	unsigned long status;
 
-	if (!bpf_skb_ct_lookup || !bpf_xdp_ct_lookup || !bpf_ct_release)
+	if (!bpf_core_type_exists(struct bpf_ct_opts))
 		return 0;
 	/* The lookup knows these two; for others it fails. */
 	if (t->proto != IPPROTO_TCP_ && t->proto != IPPROTO_UDP_)

@@ -43,8 +43,10 @@ static __always_inline void evict_owner(struct work *w, const struct ct_flow *ow
  * reservation of the tuple (and of a SNAT port). Returns 0, -1 when the reply tuple is taken, -2
  * when a table is full.
  */
-__noinline int create_pair(struct work *w, int second_pass)
+__noinline int create_pair(int second_pass)
 {
+	struct work *w = get_work();
+
 	if (!w)
 		return -2;
 	int is_tcp = w->reply.proto == IPPROTO_TCP_;
@@ -106,13 +108,16 @@ static __always_inline int establish(const struct ct_tuple *t, const struct ct_f
 	return there && is_same_tuple(&there->peer, &f->peer) ? 0 : -1;
 }
 
-/* Moves a half-open pair into ct_flows. t, f: the original direction, w->pkt the client's ACK.
+/* Moves a half-open pair into ct_flows. f: the original direction, w->pkt the client's ACK.
  * Returns 0, or -1 when the table is full or the reply tuple is another flow's by now.
  */
-__noinline int promote(struct work *w, const struct ct_tuple *t, const struct ct_flow *f)
+__noinline int promote(const struct ct_flow *f)
 {
-	if (!w || !t || !f)
+	struct work *w = get_work();
+
+	if (!w || !f)
 		return -1;
+	const struct ct_tuple *t = &w->pkt.tuple;
 	struct ct_flow *reply;
 
 	if (setting(SETTING_READ_ONLY))

@@ -70,10 +70,14 @@ static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, 
 		f->last_seen_ns = 1;
 }
 
-__noinline int touch_flow(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
+/* f: the entry of w->pkt.tuple. */
+__noinline int touch_flow(struct ct_flow *f)
 {
-	if (!w || !t || !f)
+	struct work *w = get_work();
+
+	if (!w || !f)
 		return 0;
+	const struct ct_tuple *t = &w->pkt.tuple;
 	__u64 now;
 
 	if (setting(SETTING_READ_ONLY))

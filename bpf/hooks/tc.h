@@ -40,9 +40,10 @@ static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt
 }
 
 /* Sends the packet's refusal to where it came from. */
-__noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu,
-			  __u32 origin_service)
+__noinline int refuse_skb(struct __sk_buff *skb, __u32 what_mtu, __u32 origin_service)
 {
+	struct work *w = get_work();
+
 	if (!w)
 		return TC_SHOT;
 	__u32 service_id = origin_service & 0xffffff, origin = origin_service >> 24;
@@ -64,14 +65,16 @@ __noinline int refuse_skb(struct __sk_buff *skb, struct work *w, __u32 what_mtu,
 static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum origin origin,
 				  __u32 service_id)
 {
-	return refuse_skb(skb, w, 0, (__u32)origin << 24 | service_id);
+	return refuse_skb(skb, 0, (__u32)origin << 24 | service_id);
 }
 
 /* Translated wholly and out, towards the flow's next hop: past the stack, or from this node's own
  * socket by the backend's route instead of the service's.
  */
-__noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_flow *f, __u32 path)
+__noinline int send_out(struct __sk_buff *skb, struct ct_flow *f, __u32 path)
 {
+	struct work *w = get_work();
+
 	if (!w || !f)
 		return TC_SHOT;
 	struct ct_next_hop *nh = &f->next_hop;
@@ -95,9 +98,8 @@ __noinline int send_out(struct __sk_buff *skb, struct work *w, struct ct_flow *f
 	}
 	if (mtu && segment_len(skb, &w->pkt) > mtu) {
 		/* Also without DF: nobody fragments past the stack, and Linux senders listen. */
-		return refuse_skb(skb, w, mtu,
-				  (__u32)(is_node ? ORIGIN_NODE : ORIGIN_WIRE) << 24 |
-				      f->service_id);
+		return refuse_skb(
+		    skb, mtu, (__u32)(is_node ? ORIGIN_NODE : ORIGIN_WIRE) << 24 | f->service_id);
 	}
 	if (!is_node && decrement_ttl_skb(skb, &w->pkt))
 		return drop_skb(skb, w, DROP_REASON_TTL, f->service_id);
@@ -156,8 +158,10 @@ static __always_inline int is_sctp_fragment(const struct pkt *p, const struct ct
 }
 
 /* A packet of the original direction, by its flow. */
-__noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 {
+	struct work *w = get_work();
+
 	if (!w || !f)
 		return TC_SHOT;
 	__u32 flags = f->flags;
@@ -168,9 +172,9 @@ __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
 	if (flags & CT_F_PAST_STACK)
-		return send_out(skb, w, f, PATH_REMOTE_TC);
+		return send_out(skb, f, PATH_REMOTE_TC);
 	if (flags & CT_F_NODE_CLIENT)
-		return send_out(skb, w, f, PATH_NODE_EGRESS);
+		return send_out(skb, f, PATH_NODE_EGRESS);
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -187,21 +191,23 @@ __noinline int forward_skb(struct __sk_buff *skb, struct work *w, struct ct_flow
 }
 
 /* A packet of the reply direction at the edge where it is restored. */
-__noinline int restore_skb(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int restore_skb(struct __sk_buff *skb, struct ct_flow *f)
 {
+	struct work *w = get_work();
+
 	if (!w || !f)
 		return TC_SHOT;
 	__u32 flags = f->flags;
 
 	if (is_sctp_fragment(&w->pkt, f))
 		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
-	touch_flow(w, &w->pkt.tuple, f);
+	touch_flow(f);
 	note_synack(w, f);
 	count_reply(f->service_id, w->pkt.l3_len);
 	if (w->pkt.more_frags && w->pkt.has_l4)
 		remember_fragment(&w->pkt);
 	if (flags & CT_F_PAST_STACK)
-		return send_out(skb, w, f, PATH_REPLY_TC);
+		return send_out(skb, f, PATH_REPLY_TC);
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
@@ -227,7 +233,7 @@ static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u
 	switch (new_flow(skb, w, 0)) {
 	case NEW_FLOW_OK:
 		emit_event(w, EVENT_NEW_FLOW, 0, w->service_id, HOOK_TC_INGRESS, skb->ifindex);
-		return forward_skb(skb, w, &w->flow);
+		return forward_skb(skb, &w->flow);
 	case NEW_FLOW_REFUSE:
 		return refuse(skb, w, origin, w->service_id);
 	case NEW_FLOW_DROP:
@@ -244,8 +250,10 @@ static __always_inline int is_hairpin_address(const struct lb_addr *addr)
 }
 
 /* Straight to the backend, with another source port. */
-__noinline int forward_direct(struct __sk_buff *skb, struct work *w, struct ct_flow *f)
+__noinline int forward_direct(struct __sk_buff *skb, struct ct_flow *f)
 {
+	struct work *w = get_work();
+
 	if (!w || !f)
 		return TC_SHOT;
 	count_packet(f->service_id, w->pkt.l3_len);
@@ -259,8 +267,10 @@ __noinline int forward_direct(struct __sk_buff *skb, struct work *w, struct ct_f
 }
 
 /* A packet to an address that no Service has. Nearly always it is none of our business. */
-__noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin)
+__noinline int handle_direct(struct __sk_buff *skb, __u32 origin)
 {
+	struct work *w = get_work();
+
 	if (!w)
 		return TC_NEXT;
 	struct ct_tuple *t = &w->pkt.tuple;
@@ -271,15 +281,15 @@ __noinline int handle_direct(struct __sk_buff *skb, struct work *w, __u32 origin
 	if (t->proto == IPPROTO_UDP_ && lookup_rival(w, origin, skb->ifindex)) {
 		f = bpf_map_lookup_elem(&ct_any, t);
 		if (f && is_from_its_client(f, origin, skb->ifindex)) {
-			touch_flow(w, t, f);
-			return forward_direct(skb, w, f);
+			touch_flow(f);
+			return forward_direct(skb, f);
 		}
 	}
 	if (!w->pkt.has_l4)
 		return TC_NEXT;
 	switch (new_direct_flow(skb, w, origin)) {
 	case NEW_FLOW_OK:
-		return forward_direct(skb, w, &w->flow);
+		return forward_direct(skb, &w->flow);
 	case NEW_FLOW_DROP:
 		return drop_skb(skb, w, DROP_REASON_TUPLE_TAKEN, w->service_id);
 	default:
@@ -327,7 +337,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			 in_range_set(RANGE_SET_SERVICE, &t->dst) && !is_draining())
 			return drop_skb(skb, w, DROP_REASON_UNKNOWN_SERVICE_IP, 0);
 		else if (origin != ORIGIN_POD || !is_hairpin_address(&t->dst))
-			return handle_direct(skb, w, origin);
+			return handle_direct(skb, origin);
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
@@ -339,7 +349,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 				if (address && is_masquerades_port(skb, NULL, t))
 					return TC_NEXT;
 				if (!is_given_back(skb, t, f))
-					return restore_skb(skb, w, f);
+					return restore_skb(skb, f);
 			}
 			t->dir = CT_ORIGINAL;
 		}
@@ -367,15 +377,15 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 			return refuse(skb, w, origin, f->service_id);
 		}
 		if (verdict == FLOW_USE && f) {
-			touch_flow(w, t, f);
-			return forward_skb(skb, w, f);
+			touch_flow(f);
+			return forward_skb(skb, f);
 		}
 		if (!address_flags) {
 			address = bpf_map_lookup_elem(&lb_addresses, &t->dst);
 			address_flags = address ? address->flags : 0;
 		}
 		if (!address_flags)
-			return handle_direct(skb, w, origin);
+			return handle_direct(skb, origin);
 	}
 	if (!address_flags || (origin != ORIGIN_NODE && (address_flags & ADDRESS_F_LOOPBACK)) ||
 	    !w->pkt.has_l4)
@@ -384,8 +394,10 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 }
 
 /* The second half of a flow through the stack: its source becomes this node's at egress. */
-__noinline int handle_middle(struct __sk_buff *skb, struct work *w)
+__noinline int handle_middle(struct __sk_buff *skb)
 {
+	struct work *w = get_work();
+
 	if (!w)
 		return TC_NEXT;
 	struct ct_flow *f;
@@ -406,7 +418,7 @@ __noinline int handle_middle(struct __sk_buff *skb, struct work *w)
 		return TC_NEXT;
 	if (!(f->flags & CT_F_MIDDLE_USED))
 		note_middle_used(w, f);
-	touch_flow(w, &w->pkt.tuple, f);
+	touch_flow(f);
 	w->reply = f->peer;
 	if (is_sctp_fragment(&w->pkt, f))
 		return drop_skb(skb, w, DROP_REASON_SCTP_FRAGMENT, f->service_id);
@@ -430,16 +442,18 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 	w->pkt.tuple.dir = CT_REPLY;
 	f = lookup_flow(&w->pkt.tuple);
 	if (!f || (f->flags & CT_F_RESTORE_INGRESS))
-		return setting(SETTINGS_WITH_MIDDLE) ? handle_middle(skb, w) : TC_NEXT;
+		return setting(SETTINGS_WITH_MIDDLE) ? handle_middle(skb) : TC_NEXT;
 	*is_reply = 1;
-	return restore_skb(skb, w, f);
+	return restore_skb(skb, f);
 }
 
 /* An ICMP error about a translated flow goes the way of the flow. is_egress: the side where replies
  * are restored on their way out.
  */
-__noinline int handle_icmp(struct __sk_buff *skb, struct work *w, int is_egress)
+__noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
 {
+	struct work *w = get_work();
+
 	if (!w)
 		return TC_NEXT;
 	struct addr_pair outer, now;
@@ -496,7 +510,7 @@ static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w,
 {
 	int parsed = parse_skb(skb, &w->pkt);
 
-	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, w, is_egress) : TC_NEXT;
+	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, is_egress) : TC_NEXT;
 	return parsed == PARSE_OK;
 }
 
@@ -526,9 +540,9 @@ static __always_inline int handle_own_direct(struct __sk_buff *skb, struct work 
 	if (t->proto == IPPROTO_TCP_)
 		f = bpf_map_lookup_elem(&ct_flows, t);
 	if (!f || !(f->flags & CT_F_DIRECT) || check_original(w, &f) != FLOW_USE || !f)
-		return handle_direct(skb, w, ORIGIN_NODE);
-	touch_flow(w, t, f);
-	return forward_direct(skb, w, f);
+		return handle_direct(skb, ORIGIN_NODE);
+	touch_flow(f);
+	return forward_direct(skb, f);
 }
 
 /* Host side of a pod's veth: what the pod receives. */

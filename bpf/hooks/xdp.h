@@ -82,7 +82,7 @@ int xdp_uplink(struct xdp_md *xdp)
 			if (is_anothers_reply(w, f) || is_masquerades_port(NULL, xdp, t) ||
 			    !resolve_next_hop(xdp, w, f))
 				return leave_to_tc(w);
-			touch_flow(w, t, f);
+			touch_flow(f);
 			note_synack(w, f);
 			count_reply(f->service_id, w->pkt.l3_len);
 			return transmit(xdp, w, f, PATH_REPLY_XDP);
@@ -101,7 +101,7 @@ int xdp_uplink(struct xdp_md *xdp)
 			return leave_to_tc(w);
 		if (check_handshake(w, &f) == FLOW_FULL || !f)
 			return leave_to_tc(w);
-		touch_flow(w, t, f);
+		touch_flow(f);
 		count_packet(f->service_id, w->pkt.l3_len);
 		return transmit(xdp, w, f, PATH_REMOTE_XDP);
 	}

@@ -42,6 +42,9 @@ struct {
 	__type(value, struct work);
 } scratch SEC(".maps");
 
+/* A global function gets it here and not as an argument: to Linux 6.1 an argument is memory of
+ * unknown origin, which may be neither key nor value of a map.
+ */
 static __always_inline struct work *get_work(void)
 {
 	__u32 zero = 0;

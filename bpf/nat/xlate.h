@@ -39,10 +39,10 @@ static __always_inline int xlate_sctp_skb(struct __sk_buff *skb, struct pkt *p, 
 }
 
 /* tc: only helpers know whether the L4 checksum is final, left to offload (then it holds the
- * pseudo-header alone) or summed by the device.
+ * pseudo-header alone) or summed by the device. Not inlined: three callers that call each other
+ * would each hold its stack, too much for Linux 6.1, which rounds every frame up to 32 bytes.
  */
-static __always_inline int xlate_skb(struct __sk_buff *skb, struct pkt *p,
-				     const struct ct_tuple *peer)
+static __noinline int xlate_skb(struct __sk_buff *skb, struct pkt *p, const struct ct_tuple *peer)
 {
 	__u32 csum_off = p->l4_off + (p->tuple.proto == IPPROTO_TCP_ ? TCP_CSUM_OFF : UDP_CSUM_OFF);
 	/* A UDP checksum of 0 means none, and stays. */

@@ -166,9 +166,12 @@ static __always_inline int quote_sum(struct __sk_buff *skb, struct work *w, __u3
 	if (partial)
 		len = p->l4_off - p->l3_off;
 	__builtin_memset(w->quote, 0, sizeof(w->quote));
+	/* Linux 6.1 does not conclude from "not 0" that it is at least 1; from a sum it does. */
+	len--;
 	barrier_var(len);
-	if (len < 1 || len > QUOTE_MAX)
+	if (len >= QUOTE_MAX)
 		return -1;
+	len++;
 	if (bpf_skb_load_bytes(skb, p->l3_off, w->quote, len))
 		return -1;
 	*sum = bpf_csum_diff(NULL, 0, (__be32 *)w->quote, QUOTE_MAX, partial ? (__u16)~field : 0);
