@@ -6,6 +6,7 @@ import { Agent, type AgentOptions } from './agent.js';
 import { buildNetwork, buildPod } from './build.js';
 import { findCgroup2 } from './cgroup.js';
 import { forget, remember } from './exit.js';
+import { tunnelArguments } from './network.js';
 import {
   type BoxOptions,
   type BoxPlan,
@@ -15,7 +16,7 @@ import {
   planBox,
   planPod,
 } from './options.js';
-import { RUN_DIRECTORY } from './paths.js';
+import { RUN_DIRECTORY, toolPath } from './paths.js';
 import {
   BoxProcess,
   type ExecOptions,
@@ -235,6 +236,13 @@ export class Box {
     }
     for (const node of this.nodes.values()) mkdirSync(node.bpffs);
     await buildNetwork(this.plan);
+    await Promise.all([...this.nodes.values()].map((node) => this.startTunnel(node)));
+  }
+
+  private async startTunnel(node: BoxNode): Promise<void> {
+    const argv = tunnelArguments(this.plan, node.plan);
+    if (!argv) return;
+    await this.spawn(node, [toolPath('tunnel'), ...argv]).waitForLine(/"event":"ready"/, 10_000);
   }
 
   private async mount(): Promise<void> {

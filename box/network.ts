@@ -13,6 +13,8 @@ import {
 
 const BRIDGE = 'cni0';
 const OVERLAY = 'flannel.1';
+const TUNNEL = 'tun0';
+const TUNNEL_PORT = 8285;
 
 /** Locally administered, unique within a box; `kind` keeps bridges and overlays apart. */
 function mac(kind: number, number: number): string {
@@ -106,6 +108,7 @@ export function renderNode(plan: BoxPlan, node: NodePlan): string[] {
   }
   const others = plan.nodes.filter((n) => n !== node);
   if (hasVxlan(plan.mode)) lines.push(...renderOverlay(plan, node, others));
+  else if (plan.mode === 'tunnel') lines.push(...renderTunnel(plan, node, others));
   else for (const other of others) lines.push(...renderDirectRoutes(other));
   return lines;
 }
@@ -117,12 +120,37 @@ function renderDirectRoutes(other: NodePlan): string[] {
   ];
 }
 
+function network(node: NodePlan): { v4: string; v6: string } {
+  return { v4: node.podCidr4.replace(/\/.*/, ''), v6: node.podCidr6.replace(/\/.*/, '') };
+}
+
+function renderTunnel(plan: BoxPlan, node: NodePlan, others: NodePlan[]): string[] {
+  const own = network(node);
+  return [
+    `tuntap add dev ${TUNNEL} mode tun`,
+    `link set ${TUNNEL} mtu ${plan.podMtu} up`,
+    `addr add ${own.v4}/32 dev ${TUNNEL}`,
+    `addr add ${own.v6}/128 dev ${TUNNEL} nodad`,
+    ...others.flatMap((other) => [
+      `route add ${other.podCidr4} dev ${TUNNEL}`,
+      `route add ${other.podCidr6} dev ${TUNNEL}`,
+    ]),
+  ];
+}
+
+/** Arguments of the tool that carries a node's tunnel; undefined in other modes. */
+export function tunnelArguments(plan: BoxPlan, node: NodePlan): string[] | undefined {
+  if (plan.mode !== 'tunnel') return;
+  const to = plan.nodes
+    .filter((other) => other !== node)
+    .flatMap((other) =>
+      [other.podCidr4, other.podCidr6].flatMap((cidr) => ['--to', `${cidr}=${other.ipv4}:${TUNNEL_PORT}`]),
+    );
+  return [TUNNEL, '--local', `${node.ipv4}:${TUNNEL_PORT}`, ...to];
+}
+
 /** As flannel does it: the network address of the pod CIDR on the device, static neighbours, onlink routes. */
 function renderOverlay(plan: BoxPlan, node: NodePlan, others: NodePlan[]): string[] {
-  const network = (n: NodePlan) => ({
-    v4: n.podCidr4.replace(/\/.*/, ''),
-    v6: n.podCidr6.replace(/\/.*/, ''),
-  });
   const own = network(node);
   return [
     `link add ${OVERLAY} address ${mac(2, node.number)} mtu ${plan.podMtu} type vxlan id 1 local ${node.ipv4} dev eth0 dstport 8472 nolearning`,

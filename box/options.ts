@@ -6,8 +6,10 @@
  * - `bridge`: pods on `cni0` of their node, pod CIDRs routed between the nodes (bridge CNI, flannel host-gw)
  * - `vxlan`: like `routed`, other nodes' pods behind `flannel.1` (IPv4 underlay, both families inside)
  * - `flannel`: `bridge` within a node and `vxlan` between nodes
+ * - `tunnel`: like `routed`, other nodes' pods behind `tun0`, a device without Ethernet header (WireGuard, IPIP,
+ *   flannel's udp backend; IPv4 underlay, both families inside)
  */
-export type BoxMode = 'routed' | 'bridge' | 'vxlan' | 'flannel';
+export type BoxMode = 'routed' | 'bridge' | 'vxlan' | 'flannel' | 'tunnel';
 
 /**
  * Netfilter rules of a node:
@@ -52,7 +54,7 @@ export interface BoxOptions {
    * everything on the switch ports of the nodes (GRO alone does not wake the receiver of XDP_TX).
    */
   xdp?: boolean;
-  /** Of the underlay. Pods get the same, or 50 less behind vxlan. Default 1500. */
+  /** Of the underlay. Pods get the same, or 50 less behind vxlan, 28 behind a tunnel. Default 1500. */
   mtu?: number;
 }
 
@@ -108,7 +110,8 @@ export const CLUSTER_CIDR4 = '10.244.0.0/16';
 export const CLUSTER_CIDR6 = 'fd00:244::/32';
 export const ROUTER4 = '172.30.0.1';
 export const ROUTER6 = 'fd00:30::1';
-const VXLAN_OVERHEAD = 50;
+/** Bytes of every packet between nodes; a tunnel's are an IPv4 and a UDP header. */
+const OVERHEAD: Partial<Record<BoxMode, number>> = { vxlan: 50, flannel: 50, tunnel: 28 };
 
 export function hasBridge(mode: BoxMode): boolean {
   return mode === 'bridge' || mode === 'flannel';
@@ -141,7 +144,7 @@ export function planBox(id: string, options: BoxOptions): BoxPlan {
     gro: options.gro ?? (options.xdp ? 'on' : 'default'),
     xdp: options.xdp ?? false,
     mtu,
-    podMtu: hasVxlan(mode) ? mtu - VXLAN_OVERHEAD : mtu,
+    podMtu: mtu - (OVERHEAD[mode] ?? 0),
   };
   for (const spec of options.pods ?? defaultPods(nodes)) plan.pods.push(planPod(plan, spec));
   return plan;

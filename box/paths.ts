@@ -15,7 +15,7 @@ export function repositoryRoot(): string {
   return directory;
 }
 
-export type Tool = 'podserver' | 'netclient' | 'loadgen' | 'xdppass' | 'sniff' | 'puppet';
+export type Tool = 'podserver' | 'netclient' | 'loadgen' | 'xdppass' | 'sniff' | 'tunnel' | 'puppet';
 
 /** Absolute path of a built traffic tool. */
 export function toolPath(tool: Tool): string {

@@ -8,7 +8,7 @@ enum lb_device_class {
 	DEVICE_UPLINK = 3,
 	DEVICE_BRIDGE = 4, /* a bridge whose ports are pod devices */
 	DEVICE_LOOPBACK = 5,
-	DEVICE_LAYER3 = 6, /* a tunnel without Ethernet header: no hooks, no flows past the stack */
+	DEVICE_LAYER3 = 6, /* an overlay or uplink without Ethernet header */
 };
 
 struct lb_device {

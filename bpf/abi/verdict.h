@@ -2,7 +2,7 @@
 #pragma once
 
 /* Why a packet was dropped: the cause, not the symptom. Names go to metrics, CLI and docs/DROPS.md.
- * The numbers 8, 14 and 16 were causes that never came about; they stay unused.
+ * The numbers 8, 14, 16 and 19 are those of causes that are none any more; they stay unused.
  */
 enum drop_reason {
 	DROP_REASON_NONE = 0,
@@ -21,7 +21,6 @@ enum drop_reason {
 	DROP_REASON_UNKNOWN_SERVICE_IP = 15, /* in the service range, but nobody's */
 	DROP_REASON_SCTP_FRAGMENT = 17,      /* first fragment that would need new SCTP ports */
 	DROP_REASON_TTL = 18,                /* hop limit used up where we forward past the stack */
-	DROP_REASON_LAYER3_DEVICE = 19, /* the backend is behind a device without Ethernet header */
 	DROP_REASON_MAX = 24,
 };
 

@@ -211,9 +211,6 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 		return DROP_REASON_NO_ROUTE;
 	class_ = device_class(w->fib.ifindex);
 	is_local = class_ == DEVICE_POD || class_ == DEVICE_BRIDGE;
-	/* Nothing there could restore the reply. */
-	if (class_ == DEVICE_LAYER3)
-		return DROP_REASON_LAYER3_DEVICE;
 	if (origin == ORIGIN_POD || setting(SETTING_HOST_ROUTING_STACK) || is_local) {
 		w->needs_middle = !is_local || is_masqueraded(fe, is_internal, origin);
 		if (!w->needs_middle)
@@ -223,7 +220,7 @@ static __always_inline int choose_way(void *ctx, struct work *w, const struct lb
 			   0;
 	}
 	w->flow.flags |= CT_F_PAST_STACK | CT_F_RESTORE_INGRESS;
-	if (rc == BPF_FIB_LKUP_RET_SUCCESS)
+	if (rc == BPF_FIB_LKUP_RET_SUCCESS && class_ != DEVICE_LAYER3)
 		store_next_hop(&w->flow.next_hop, &w->fib);
 	return snat_source_of(w, w->fib.ifindex, &w->reply.dst) ? DROP_REASON_NO_SNAT_SOURCE : 0;
 }

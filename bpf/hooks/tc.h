@@ -21,10 +21,13 @@
 #define PACKET_HOST_ 0   /* skb->pkt_type: to us */
 #define HEADERS_MAX  160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
 
-static __always_inline int parse_skb(struct __sk_buff *skb, struct pkt *p)
+static __always_inline int parse_skb(struct __sk_buff *skb, struct pkt *p, int is_bare)
 {
 	if (skb->data + HEADERS_MAX > skb->data_end)
 		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
+	if (is_bare)
+		return parse_bare(p, (void *)(long)skb->data, (void *)(long)skb->data_end, skb->len,
+				  skb->protocol);
 	return parse_frame(p, (void *)(long)skb->data, (void *)(long)skb->data_end, skb->len);
 }
 
@@ -37,6 +40,27 @@ static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt
 	if (p->tuple.proto == IPPROTO_SCTP_ && skb->gso_size)
 		return 0;
 	return skb->gso_size ? p->l4_off - p->l3_off + l4_len + skb->gso_size : p->l3_len;
+}
+
+/* Out by that device to where its destination is routed. The kernel resolves the neighbour, and
+ * queues the packet meanwhile. It takes an Ethernet header away: what has none gets an empty one.
+ */
+static __always_inline int redirect_routed(struct __sk_buff *skb, struct work *w, __u32 ifindex)
+{
+	if (!w->pkt.l3_off && bpf_skb_change_head(skb, ETH_HLEN, 0))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, 0);
+	return bpf_redirect_neigh(ifindex, NULL, 0, 0);
+}
+
+/* Back out of the device that the packet came by; to_node: up to a socket of this node, as if it
+ * had come in by it.
+ */
+static __always_inline int send_back(struct __sk_buff *skb, struct work *w, int to_node)
+{
+	/* A tunnel chooses its far end by the route. */
+	if (!w->pkt.l3_off && !to_node)
+		return redirect_routed(skb, w, skb->ifindex);
+	return bpf_redirect(skb->ifindex, to_node ? BPF_F_INGRESS : 0);
 }
 
 /* Sends the packet's refusal to where it came from. */
@@ -58,8 +82,7 @@ __noinline int refuse_skb(struct __sk_buff *skb, __u32 what_mtu, __u32 origin_se
 	if (s)
 		count(s->refused, 1);
 	emit_event(w, EVENT_REFUSED, 0, service_id, HOOK_TC_INGRESS, skb->ifindex);
-	/* A socket of this node gets it as if it had come in by the device. */
-	return bpf_redirect(skb->ifindex, origin == ORIGIN_NODE ? BPF_F_INGRESS : 0);
+	return send_back(skb, w, origin == ORIGIN_NODE);
 }
 
 static __always_inline int refuse(struct __sk_buff *skb, struct work *w, enum origin origin,
@@ -93,7 +116,8 @@ __noinline int send_out(struct __sk_buff *skb, struct ct_flow *f, __u32 path)
 			return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
 		ifindex = w->fib.ifindex;
 		mtu = w->fib.mtu_result;
-		if (rc == BPF_FIB_LKUP_RET_SUCCESS && !setting(SETTING_READ_ONLY))
+		if (rc == BPF_FIB_LKUP_RET_SUCCESS && !setting(SETTING_READ_ONLY) &&
+		    device_class(ifindex) != DEVICE_LAYER3)
 			store_next_hop(nh, &w->fib);
 	}
 	if (mtu && segment_len(skb, &w->pkt) > mtu) {
@@ -108,11 +132,11 @@ __noinline int send_out(struct __sk_buff *skb, struct ct_flow *f, __u32 path)
 	count_path(path, w->pkt.l3_len);
 	if (is_node)
 		skb->tc_index = TRANSLATED_MARK;
-	/* The kernel resolves the neighbour and queues the packet meanwhile. Also once a second
-	 * when it is known: an entry that only BPF reads would go stale and never be probed again.
+	/* Also once a second when the neighbour is known: an entry that only BPF reads would go
+	 * stale and never be probed again.
 	 */
-	if (!is_cached)
-		return bpf_redirect_neigh(ifindex, NULL, 0, 0);
+	if (!is_cached || !w->pkt.l3_off)
+		return redirect_routed(skb, w, ifindex);
 	if (bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	return bpf_redirect(ifindex, 0);
@@ -184,7 +208,7 @@ __noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 		count_path(PATH_LOCAL, w->pkt.l3_len);
 		return TC_NEXT;
 	}
-	if (swap_macs_skb(skb))
+	if (swap_macs_skb(skb, &w->pkt))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(PATH_HAIRPIN, w->pkt.l3_len);
 	return bpf_redirect(skb->ifindex, 0);
@@ -212,7 +236,7 @@ __noinline int restore_skb(struct __sk_buff *skb, struct ct_flow *f)
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	if (flags & CT_F_HAIRPIN) {
-		if (swap_macs_skb(skb))
+		if (swap_macs_skb(skb, &w->pkt))
 			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 		count_path(PATH_HAIRPIN, w->pkt.l3_len);
 		return bpf_redirect(skb->ifindex, 0);
@@ -224,13 +248,23 @@ __noinline int restore_skb(struct __sk_buff *skb, struct ct_flow *f)
 	return TC_NEXT;
 }
 
+/* Global, so that the verifier walks through the making of a flow once and not in every hook. */
+__noinline int create_flow(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+
+	if (!w)
+		return NEW_FLOW_NOT_OURS;
+	return new_flow(skb, w, 0);
+}
+
 static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u32 address_flags,
 				      enum origin origin)
 {
 	w->address_flags = address_flags;
 	w->origin = origin;
 	w->ifindex = skb->ifindex;
-	switch (new_flow(skb, w, 0)) {
+	switch (create_flow(skb)) {
 	case NEW_FLOW_OK:
 		emit_event(w, EVENT_NEW_FLOW, 0, w->service_id, HOOK_TC_INGRESS, skb->ifindex);
 		return forward_skb(skb, &w->flow);
@@ -468,7 +502,7 @@ __noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
 			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, 0);
 		if (rc) {
 			count_path(PATH_ECHO, w->pkt.l3_len);
-			return bpf_redirect(skb->ifindex, is_egress ? BPF_F_INGRESS : 0);
+			return send_back(skb, w, is_egress);
 		}
 	}
 	if (parse_icmp_error(skb, w, &e, &outer))
@@ -497,18 +531,18 @@ __noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
 		rc = lookup_route(skb, w, skb->ifindex, &now.src, &now.dst);
 		if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 			return drop_skb(skb, w, DROP_REASON_NO_ROUTE, f->service_id);
-		return bpf_redirect_neigh(w->fib.ifindex, NULL, 0, 0);
+		return redirect_routed(skb, w, w->fib.ifindex);
 	}
 	if (flags & CT_F_HAIRPIN)
-		return swap_macs_skb(skb) ? TC_SHOT : bpf_redirect(skb->ifindex, 0);
+		return swap_macs_skb(skb, &w->pkt) ? TC_SHOT : bpf_redirect(skb->ifindex, 0);
 	return TC_NEXT;
 }
 
 /* Parses; on anything but a packet with ports *verdict is final. */
 static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, int is_egress,
-					  int *verdict)
+					  int is_bare, int *verdict)
 {
-	int parsed = parse_skb(skb, &w->pkt);
+	int parsed = parse_skb(skb, &w->pkt, is_bare);
 
 	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, is_egress) : TC_NEXT;
 	return parsed == PARSE_OK;
@@ -523,7 +557,7 @@ int tc_pod_in(struct __sk_buff *skb)
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 0, &verdict))
+	if (!is_port_packet(skb, w, 0, 0, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_POD);
 }
@@ -554,7 +588,7 @@ int tc_pod_out(struct __sk_buff *skb)
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 1, &verdict))
+	if (!is_port_packet(skb, w, 1, 0, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
@@ -562,9 +596,7 @@ int tc_pod_out(struct __sk_buff *skb)
 	return handle_own_direct(skb, w);
 }
 
-/* Uplink or overlay: what comes from outside. */
-SEC("tc")
-int tc_uplink_in(struct __sk_buff *skb)
+static __always_inline int handle_uplink_in(struct __sk_buff *skb, int is_bare)
 {
 	struct work *w = get_work();
 	int verdict;
@@ -574,25 +606,50 @@ int tc_uplink_in(struct __sk_buff *skb)
 	 */
 	if (!w || skb->pkt_type != PACKET_HOST_ || skb->vlan_present)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 0, &verdict))
+	if (!is_port_packet(skb, w, 0, is_bare, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_WIRE);
 }
 
-/* Uplink or overlay: what leaves, replies of local backends and this node's own packets. */
-SEC("tc")
-int tc_uplink_out(struct __sk_buff *skb)
+static __always_inline int handle_uplink_out(struct __sk_buff *skb, int is_bare)
 {
 	struct work *w = get_work();
 	int is_reply, verdict;
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 1, &verdict))
+	if (!is_port_packet(skb, w, 1, is_bare, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	/* Only what a local socket sent has not come in by a device. */
 	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_NODE);
+}
+
+/* Uplink or overlay: what comes from outside. */
+SEC("tc")
+int tc_uplink_in(struct __sk_buff *skb)
+{
+	return handle_uplink_in(skb, 0);
+}
+
+/* Uplink or overlay: what leaves, replies of local backends and this node's own packets. */
+SEC("tc")
+int tc_uplink_out(struct __sk_buff *skb)
+{
+	return handle_uplink_out(skb, 0);
+}
+
+/* The same for devices without Ethernet header: WireGuard, IPIP, tun. */
+SEC("tc")
+int tc_layer3_in(struct __sk_buff *skb)
+{
+	return handle_uplink_in(skb, 1);
+}
+
+SEC("tc")
+int tc_layer3_out(struct __sk_buff *skb)
+{
+	return handle_uplink_out(skb, 1);
 }

@@ -13,7 +13,8 @@ static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, 
 	if (!is_next_hop_valid(nh)) {
 		w->reply = f->peer;
 		if (lookup_route(xdp, w, xdp->ingress_ifindex, &w->reply.dst, &w->reply.src) !=
-		    BPF_FIB_LKUP_RET_SUCCESS)
+			BPF_FIB_LKUP_RET_SUCCESS ||
+		    !can_transmit(xdp->ingress_ifindex, w->fib.ifindex))
 			return 0;
 		store_next_hop(nh, &w->fib);
 	}

@@ -41,5 +41,5 @@ static __always_inline int answer_echo(struct __sk_buff *skb, struct work *w)
 	}
 	if (set_ttl_skb(skb, p, 64))
 		return -1;
-	return swap_macs_skb(skb) ? -1 : 1;
+	return swap_macs_skb(skb, p) ? -1 : 1;
 }

@@ -173,10 +173,12 @@ static __always_inline int decrement_ttl_xdp(struct xdp_md *xdp, struct pkt *p)
 	return 0;
 }
 
-static __always_inline int swap_macs_skb(struct __sk_buff *skb)
+static __always_inline int swap_macs_skb(struct __sk_buff *skb, const struct pkt *p)
 {
 	__u8 was[12], now[12];
 
+	if (!p->l3_off)
+		return 0;
 	if (bpf_skb_load_bytes(skb, 0, was, 12))
 		return -1;
 	__builtin_memcpy(now, was + 6, 6);

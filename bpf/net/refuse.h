@@ -134,16 +134,16 @@ static __always_inline int build_rst(struct __sk_buff *skb, struct work *w)
 		tcp->check = csum_fold(sum);
 	else
 		tcp->check = ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)tcp, sizeof(*tcp), sum));
-	if (bpf_skb_change_tail(skb, ETH_HLEN + ip_len + sizeof(*tcp), 0))
+	if (bpf_skb_change_tail(skb, p->l3_off + ip_len + sizeof(*tcp), 0))
 		return -1;
-	if (bpf_skb_store_bytes(skb, ETH_HLEN + ip_len, tcp, sizeof(*tcp), 0))
+	if (bpf_skb_store_bytes(skb, p->l3_off + ip_len, tcp, sizeof(*tcp), 0))
 		return -1;
 	if (p->is_v4) {
 		fill_ip4((void *)w->out, p, IPPROTO_TCP_, sizeof(struct iphdr) + sizeof(*tcp));
-		return bpf_skb_store_bytes(skb, ETH_HLEN, w->out, sizeof(struct iphdr), 0);
+		return bpf_skb_store_bytes(skb, p->l3_off, w->out, sizeof(struct iphdr), 0);
 	}
 	fill_ip6((void *)w->out, p, IPPROTO_TCP_, sizeof(*tcp));
-	return bpf_skb_store_bytes(skb, ETH_HLEN, w->out, sizeof(struct ipv6hdr), 0);
+	return bpf_skb_store_bytes(skb, p->l3_off, w->out, sizeof(struct ipv6hdr), 0);
 }
 
 /* Sum of the quoted packet as its receiver will see it. quote: bytes of it that stay. */
@@ -186,10 +186,10 @@ static __always_inline int build_icmp4(struct __sk_buff *skb, struct work *w, en
 	__u32 quote = p->l3_len < QUOTE_MAX ? p->l3_len : QUOTE_MAX;
 	__u32 sum;
 
-	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) ||
+	if ((p->l3_off && bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth))) ||
 	    quote_sum(skb, w, quote, &sum))
 		return -1;
-	if (bpf_skb_change_tail(skb, ETH_HLEN + quote, 0) ||
+	if (bpf_skb_change_tail(skb, p->l3_off + quote, 0) ||
 	    bpf_skb_adjust_room(skb, sizeof(*out) - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	__builtin_memset(&out->icmp, 0, sizeof(out->icmp));
@@ -201,6 +201,8 @@ static __always_inline int build_icmp4(struct __sk_buff *skb, struct work *w, en
 	/* Unaligned to four bytes on its own: sum a copy. */
 	struct icmp_msg msg = out->icmp;
 	out->icmp.csum = ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&msg, sizeof(msg), sum));
+	if (!p->l3_off)
+		return bpf_skb_store_bytes(skb, 0, &out->ip, sizeof(*out) - ETH_HLEN, 0);
 	return bpf_skb_store_bytes(skb, 0, out, sizeof(*out), 0);
 }
 
@@ -212,10 +214,10 @@ static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, en
 	__u32 quote = p->l3_len < QUOTE_MAX ? p->l3_len : QUOTE_MAX;
 	__u32 sum;
 
-	if (bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth)) ||
+	if ((p->l3_off && bpf_skb_load_bytes(skb, 0, &out->eth, sizeof(out->eth))) ||
 	    quote_sum(skb, w, quote, &sum))
 		return -1;
-	if (bpf_skb_change_tail(skb, ETH_HLEN + quote, 0) ||
+	if (bpf_skb_change_tail(skb, p->l3_off + quote, 0) ||
 	    bpf_skb_adjust_room(skb, sizeof(*out) - ETH_HLEN, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	__builtin_memset(&out->icmp, 0, sizeof(out->icmp));
@@ -228,6 +230,8 @@ static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, en
 	struct icmp_msg msg = out->icmp;
 	out->icmp.csum =
 	    ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&msg, sizeof(msg), csum_fold(sum)));
+	if (!p->l3_off)
+		return bpf_skb_store_bytes(skb, 0, &out->ip, sizeof(*out) - ETH_HLEN, 0);
 	return bpf_skb_store_bytes(skb, 0, out, sizeof(*out), 0);
 }
 
@@ -250,7 +254,7 @@ static __always_inline int build_refusal(struct __sk_buff *skb, struct work *w, 
 		err = build_icmp4(skb, w, what, mtu);
 	else
 		err = build_icmp6(skb, w, what, mtu);
-	if (err || swap_macs_skb(skb))
+	if (err || swap_macs_skb(skb, p))
 		return DROP_REASON_REFUSAL_FAILED;
 	return 0;
 }

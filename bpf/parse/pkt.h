@@ -23,7 +23,7 @@ enum parse_result {
 
 struct pkt {
 	struct ct_tuple tuple; /* as it arrived; dir set by the caller */
-	__u32 l3_off;
+	__u32 l3_off;          /* 0: no Ethernet header */
 	__u32 l4_off;
 	__u32 l3_len; /* what the IP header says, padding excluded */
 	__be32 tcp_seq;
@@ -221,6 +221,21 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 		return PARSE_OK;
 	}
 	return parse_ports(p, data, data_end, off);
+}
+
+/* Fills p from a packet that begins with its IP header: l3_off is 0 then. protocol: ETH_P_* in
+ * network order.
+ */
+static __always_inline int parse_bare(struct pkt *p, void *data, void *data_end, __u32 len,
+				      __u32 protocol)
+{
+	__builtin_memset(p, 0, sizeof(*p));
+	p->l3_len = len;
+	if (protocol == bpf_htons(ETH_P_IPV4))
+		return parse_v4(p, data, data_end);
+	if (protocol == bpf_htons(ETH_P_IPV6_))
+		return parse_v6(p, data, data_end);
+	return PARSE_NOT_OURS;
 }
 
 /* Fills p from an Ethernet frame of frame_len bytes whose headers are linear. */

@@ -46,6 +46,7 @@ const TC_PROGRAMS: Partial<Record<DeviceClass, { egress: string; ingress: string
   pod: { egress: 'tc_pod_out', ingress: 'tc_pod_in' },
   uplink: { egress: 'tc_uplink_out', ingress: 'tc_uplink_in' },
   overlay: { egress: 'tc_uplink_out', ingress: 'tc_uplink_in' },
+  layer3: { egress: 'tc_layer3_out', ingress: 'tc_layer3_in' },
 };
 const XDP_PROGRAM = 'xdp_uplink';
 

@@ -41,7 +41,7 @@ export interface RouteFacts {
   type: number;
 }
 
-/** `layer3`: a tunnel without Ethernet header. Our programs parse Ethernet, so it gets none. */
+/** `layer3`: an overlay without Ethernet header; it gets programs of its own. */
 export type DeviceClass = 'pod' | 'overlay' | 'uplink' | 'bridge' | 'loopback' | 'layer3';
 
 export interface Device {
@@ -165,13 +165,13 @@ class Context {
     if (this.#matches.ignore(link.name)) return undefined;
     if (link.flags & IFF_LOOPBACK) return 'loopback';
     if (this.#matches.pod(link.name)) return 'pod';
-    if (this.#matches.uplink(link.name)) return 'uplink';
-    if (this.#matches.overlay(link.name)) return 'overlay';
+    if (this.#matches.uplink(link.name)) return isLayer3(link) ? 'layer3' : 'uplink';
+    if (this.#matches.overlay(link.name)) return isLayer3(link) ? 'layer3' : 'overlay';
     if (this.#isSlave(link)) return undefined;
     if (this.#isPod(link)) return 'pod';
     // Fallback devices (tunl0, sit0) exist, down, wherever the module is loaded.
     if (isOverlay(link)) return link.up || this.#was(link, 'overlay') ? 'overlay' : undefined;
-    if (isLayer3(link)) return link.up ? 'layer3' : undefined;
+    if (isLayer3(link)) return link.up || this.#was(link, 'layer3') ? 'layer3' : undefined;
     if (this.#isPodBridge(link)) return 'bridge';
     // A NIC under a bridge: what it receives reaches the bridge's own hooks.
     if (this.#isBridgePort(link)) return undefined;

@@ -59,6 +59,8 @@ export const OUR_TC_PROGRAMS: readonly string[] = [
   'tc_pod_out',
   'tc_uplink_in',
   'tc_uplink_out',
+  'tc_layer3_in',
+  'tc_layer3_out',
 ];
 
 /** Ours among all filters: low priority runs first at ingress; egress comes after everybody else. */

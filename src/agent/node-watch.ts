@@ -151,11 +151,6 @@ export class NodeWatch {
     for (const device of devices) {
       if (this.#classes.get(device.ifindex) === device.class) continue;
       log.info({ device: device.name, ifindex: device.ifindex, class: device.class }, 'device classified');
-      if (device.class !== 'layer3') continue;
-      log.warn(
-        { device: device.name, kind: device.kind },
-        `attach to ${device.name}: it has no Ethernet header. pods reach Services through it; NodePort and external traffic to backends behind it is dropped and counted as layer3_device. use an overlay with Ethernet (vxlan, geneve), or externalTrafficPolicy: Local`,
-      );
     }
     const present = new Set(devices.map((device) => device.ifindex));
     for (const ifindex of this.#classes.keys())

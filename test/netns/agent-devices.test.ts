@@ -10,6 +10,7 @@ const WANT: Record<BoxMode, string[]> = {
   routed: ['eth0 uplink', 'lo loopback', 'vetha1 pod'],
   bridge: ['cni0 bridge', 'eth0 uplink', 'lo loopback', 'vetha1 pod'],
   vxlan: ['eth0 uplink', 'flannel.1 overlay', 'lo loopback', 'vetha1 pod'],
+  tunnel: ['eth0 uplink', 'lo loopback', 'tun0 layer3', 'vetha1 pod'],
   flannel: ['cni0 bridge', 'eth0 uplink', 'flannel.1 overlay', 'lo loopback', 'vetha1 pod'],
 };
 

@@ -38,7 +38,7 @@ async function serveAll(box: Box): Promise<void> {
   await Promise.all([...box.pods.values(), ...box.nodes.values()].map((place) => box.serve(place)));
 }
 
-describe.each(['bridge', 'vxlan', 'flannel'] as const)('a box of mode %s', (mode) => {
+describe.each(['bridge', 'vxlan', 'flannel', 'tunnel'] as const)('a box of mode %s', (mode) => {
   it('carries TCP, UDP and 10 MB between all places', async () => {
     await using box = await createBox({ mode });
     await serveAll(box);

@@ -1,5 +1,4 @@
 // Rules of SEMANTICS and causes of drops that no other table shows.
-import { DEVICE_LAYER3 } from '../../src/abi/index.js';
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { hop, type Packet, readdress, tcp } from '../support/packet/index.js';
 import { DEVICES } from '../support/packet/netns.js';
@@ -90,25 +89,6 @@ function cases(b: Book): Row[] {
       steps: [
         connects(one, ports[0], 40000),
         connects(two, ports[1], 40001, { before: (w) => w.made[1]?.choose([1, 0]) }),
-      ],
-    },
-    {
-      does: `${v}: a backend behind a device without Ethernet header is dropped and counted`,
-      given: (w) => {
-        w.service({ at: b.nodePort(30080), backends: [b.at(b.overlay, 8080)] });
-        const { ifindex } = DEVICES.overlay;
-        const device = w.devices.get(ifindex);
-        if (!device) throw new Error('find the overlay device: it is not in lb_devices (ENOENT).');
-        w.devices.set(ifindex, { ...device, class_: DEVICE_LAYER3 });
-      },
-      steps: [
-        wireSends({
-          in: syn(b.client, 40000),
-          verdict: 'TC_ACT_SHOT',
-          drops: { LAYER3_DEVICE: 1 },
-          services: { 1: { dropped: 1 } },
-          flows: [],
-        }),
       ],
     },
   ];

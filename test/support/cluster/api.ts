@@ -10,6 +10,7 @@ const PORT = 6443;
 const PATHS: Record<string, { prefix: string; plural: string; namespaced: boolean }> = {
   Service: { prefix: '/api/v1', plural: 'services', namespaced: true },
   Node: { prefix: '/api/v1', plural: 'nodes', namespaced: false },
+  ServiceCIDR: { prefix: '/apis/networking.k8s.io/v1', plural: 'servicecidrs', namespaced: false },
   EndpointSlice: { prefix: '/apis/discovery.k8s.io/v1', plural: 'endpointslices', namespaced: true },
 };
 

@@ -14,6 +14,7 @@ export const SELECTED: Setting[] = [
   setting({ mode: 'bridge', bridgeNfCallIptables: 0 }),
   setting({ mode: 'vxlan' }),
   setting({ mode: 'flannel', rpFilter: 0 }),
+  setting({ mode: 'tunnel' }),
   // Netfilter, each preset on top of the one before, with every rp_filter.
   setting({ netfilter: ['conntrack'], rpFilter: 1 }),
   setting({ netfilter: ['conntrack', 'invalidDrop'], rpFilter: 0 }),
@@ -22,9 +23,11 @@ export const SELECTED: Setting[] = [
   setting({ mode: 'bridge', netfilter: EVERYTHING, bridgeNfCallIptables: 1, rpFilter: 1 }),
   setting({ mode: 'flannel', netfilter: EVERYTHING, bridgeNfCallIptables: 0, rpFilter: 1 }),
   setting({ mode: 'vxlan', netfilter: EVERYTHING }),
+  setting({ mode: 'tunnel', netfilter: EVERYTHING }),
   // Through the stack, with SNAT at egress.
   setting({ hostRouting: 'stack', rpFilter: 1 }),
   setting({ mode: 'vxlan', hostRouting: 'stack', netfilter: EVERYTHING }),
+  setting({ mode: 'tunnel', hostRouting: 'stack' }),
   setting({ externalSource: 'masquerade', netfilter: ['conntrack', 'invalidDrop'] }),
   setting({ mode: 'flannel', externalSource: 'masquerade', masqueradeAll: true }),
   setting({ masqueradeAll: true }),
@@ -37,7 +40,7 @@ export const SELECTED: Setting[] = [
   }),
 ];
 
-const MODES: BoxMode[] = ['routed', 'bridge', 'vxlan', 'flannel'];
+const MODES: BoxMode[] = ['routed', 'bridge', 'vxlan', 'flannel', 'tunnel'];
 const PRESETS: NetfilterPreset[][] = [
   [],
   ['conntrack'],
@@ -47,7 +50,7 @@ const PRESETS: NetfilterPreset[][] = [
   EVERYTHING,
 ];
 
-/** What a node can be: 102 kinds. */
+/** What a node can be: 120 kinds. */
 const NODES: Setting[] = MODES.flatMap((mode) =>
   PRESETS.flatMap((netfilter) =>
     ([0, 1, 2] as const).flatMap((rpFilter) =>
@@ -60,7 +63,8 @@ const NODES: Setting[] = MODES.flatMap((mode) =>
 
 /** Without a bridge, or without rules, the switch has nothing to act on. */
 function bridgeChoices(mode: BoxMode, netfilter: NetfilterPreset[]): (0 | 1)[] {
-  return mode === 'routed' || mode === 'vxlan' || netfilter.length === 0 ? [1] : [0, 1];
+  const hasBridge = mode === 'bridge' || mode === 'flannel';
+  return hasBridge && netfilter.length > 0 ? [0, 1] : [1];
 }
 
 const FLAGS: Partial<Setting>[] = [

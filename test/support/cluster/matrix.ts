@@ -97,7 +97,7 @@ function exists(row: Row, setting: Setting): boolean {
 }
 
 export function hasOverlay(setting: Setting): boolean {
-  return setting.mode === 'vxlan' || setting.mode === 'flannel';
+  return setting.mode === 'vxlan' || setting.mode === 'flannel' || setting.mode === 'tunnel';
 }
 
 /** Does the row's packet reach node1 with the address of node2, whoever sent it? */
