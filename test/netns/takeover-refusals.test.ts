@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endpoint, tcpClient } from '../../box/index.js';
+import { serviceObject, sliceObject } from '../support/cluster/objects.js';
 import { CLUSTER_CIDR, TakeoverRun } from '../support/kubeproxy/takeover-run.js';
 
 interface Report {
@@ -91,6 +92,37 @@ describe('what takeover refuses, and the way out', () => {
     await run.installKubeProxy();
     const { code, stderr } = await done;
     expect([code, stderr]).toEqual([1, expect.stringMatching(/they came back, so it runs \(EBUSY\)/)]);
+  });
+
+  it('to give back what only Shunt serves, by name', async () => {
+    const labels = { 'service.kubernetes.io/service-proxy-name': 'shunt' };
+    const ports = [{ name: 'http', port: 8080 }];
+    run.cluster.apply('40-own', [
+      serviceObject({ name: 'mine', namespace: 'lab', clusterIPs: ['10.96.7.7'], ports, labels }),
+      sliceObject('mine', [{ ip: run.cluster.box.pod('a2').ipv4 }], ports, { namespace: 'lab' }),
+    ]);
+    const undo = async (...args: string[]) => {
+      const { code, stdout } = await run.takeover('--undo', '--wait', '0', '-o', 'json', ...args);
+      return { code, report: JSON.parse(stdout) as Report & { missing: object[] } };
+    };
+    const served = async () => JSON.stringify(await run.cluster.shunt('node1', ['services']));
+    await expect.poll(served, { timeout: 15_000 }).toContain('10.96.7.7');
+    const { code, report } = await undo();
+    expect([code, report.verdict]).toEqual([3, 'refused']);
+    expect(report.refusals).toEqual([
+      expect.stringMatching(
+        /not in kube-proxy's rules \(lab\/mine 10\.96\.7\.7:8080\/TCP\)\..*--accept-missing/,
+      ),
+    ]);
+    expect(report.missing).toEqual([
+      { family: 4, ip: '10.96.7.7', port: 8080, protocol: 'TCP', service: 'lab/mine' },
+    ]);
+    // Given up by whoever runs it: it goes on, as far as an agent that runs lets it.
+    expect(await undo('--accept-missing')).toMatchObject({
+      code: 4,
+      report: { warnings: [expect.stringMatching(/lab\/mine.*nobody serves them afterwards/)] },
+    });
+    run.cluster.apply('40-own', []);
   });
 
   it('with an accept rule of its own, tagged, until undo', async () => {
