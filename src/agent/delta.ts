@@ -1,4 +1,4 @@
-import type { HealthCheckDelta } from '../model/desired.js';
+import type { ClusterRanges, HealthCheckDelta } from '../model/desired.js';
 import type { Change, Warning } from '../model/objects.js';
 
 /** A service port of one family as the model wants it; only its identity matters here. */
@@ -12,6 +12,8 @@ export interface Delta<Service extends Identified> {
   warnings: Warning[];
   /** Present when a health check appeared, changed or went. */
   healthChecks?: HealthCheckDelta;
+  /** Present when they are other ones now, whole. */
+  clusterRanges?: ClusterRanges;
 }
 
 /** A change on its way to the maps. */
@@ -55,6 +57,7 @@ export function mergeDelta<Service extends Identified>(sum: Delta<Service>, late
   sum.upserts = [...upserts.values()];
   sum.removals = [...removals];
   sum.warnings.push(...later.warnings);
+  if (later.clusterRanges) sum.clusterRanges = later.clusterRanges;
   if (later.healthChecks) sum.healthChecks = mergeHealthChecks(sum.healthChecks, later.healthChecks);
 }
 

@@ -15,6 +15,7 @@ import { MapProgrammer } from './map-programmer.js';
 import { AgentMetrics } from './metrics/agent-metrics.js';
 import { KernelDatapathStats } from './metrics/datapath-stats.js';
 import { metricsResponder } from './metrics/responder.js';
+import { hasConntrackLookup, missingFeatures } from './missing.js';
 import { KernelNodeTables } from './node-tables.js';
 import type { AgentOptions } from './options.js';
 import { Servers } from './servers.js';
@@ -98,8 +99,15 @@ function makeAgent(
 ): Agent<BpfProgram> {
   const { abi, config, store } = datapath;
   const features = probeFeatures();
-  if (!features.tcx)
-    log.info({ kernel: features.kernel }, 'this kernel has no tcx: tc programs hang on clsact filters');
+  const missing = missingFeatures(features, hasConntrackLookup());
+  observer.missing(missing.map(({ name }) => name));
+  for (const { name, isHarmless, consequence, wayOut } of missing) {
+    const next = wayOut === '' ? '' : `. ${wayOut}`;
+    log[isHarmless ? 'info' : 'warn'](
+      { kernel: features.kernel },
+      `use kernel: it has no ${name}: ${consequence}${next}`,
+    );
+  }
   const tables = new KernelNodeTables({ abi, map: (name) => datapath.map(name), config, now: monotonicNs });
   if (datapath.reusedMaps.size > 0) log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
   else {
@@ -110,7 +118,7 @@ function makeAgent(
   const sweeper = datapath.sweeper(flowTimeoutsOf(options));
   const programmer = new MapProgrammer({
     store,
-    ranges: { cluster: options.clusterCIDRs, service: options.serviceCIDRs },
+    clusterCIDRs: options.clusterCIDRs,
     onProblem: (problem) => reportProblem(problem, problems),
     onRoom: () => agent.writeAgain(),
     onFailure: (error) => agent.writeFailed(error),

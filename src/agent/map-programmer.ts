@@ -1,14 +1,14 @@
 import { Updater as PlanWriter } from '../datapath/apply.js';
 import type { MapStore } from '../datapath/store.js';
-import type { DesiredService } from '../model/desired.js';
-import { type Plan, Planner, type PlanProblem } from '../plan/index.js';
+import type { ClusterRanges, DesiredService } from '../model/desired.js';
+import { type NodeRanges, type Plan, Planner, type PlanProblem } from '../plan/index.js';
 import type { NodeAddress } from './addresses.js';
 import type { Delta, Programmer } from './updater.js';
 
 export interface MapProgrammerOptions {
   store: MapStore;
-  /** --cluster-cidr and --service-cidrs; written with the first plan. */
-  ranges: { cluster: readonly string[]; service: readonly string[] };
+  /** --cluster-cidr. */
+  clusterCIDRs: readonly string[];
   /** What could not be planned; each is told once. */
   onProblem: (problem: PlanProblem) => void;
   /** Room appeared for services that were left out. */
@@ -33,21 +33,21 @@ export class MapProgrammer implements Programmer<DesiredService> {
   async restore(): Promise<void> {
     // A removal that still waits for its grace period must not hit what the new planner gives out.
     await this.#writer.idle().catch(() => {});
-    const { store, ranges } = this.#o;
+    const { store } = this.#o;
     // Programs may still hold what a failed write made unreachable: the new planner calls it free.
     await store.grace();
     this.#planner = new Planner({ sizes: store.sizes });
     this.#planner.restore(store.dump());
     this.#writer = new PlanWriter(store, this.#planner);
-    await this.#write(this.#planner.setNodeRanges(ranges));
   }
 
   apply(delta: Delta<DesiredService>): Promise<number> {
-    return this.#write(this.#planner.apply(delta));
+    const ranges = delta.clusterRanges && this.#ranges(delta.clusterRanges);
+    return this.#write(this.#planner.apply(delta, ranges));
   }
 
-  reconcile(services: DesiredService[]): Promise<number> {
-    return this.#write(this.#planner.reconcile(services));
+  reconcile(services: DesiredService[], ranges: ClusterRanges): Promise<number> {
+    return this.#write(this.#planner.reconcile(services, this.#ranges(ranges)));
   }
 
   setNodeAddresses(addresses: NodeAddress[]): Promise<number> {
@@ -57,6 +57,10 @@ export class MapProgrammer implements Programmer<DesiredService> {
   /** Resolves when nothing waits for a grace period. */
   async idle(): Promise<void> {
     await this.#writer.idle().catch(() => {});
+  }
+
+  #ranges(ranges: ClusterRanges): NodeRanges {
+    return { cluster: this.#o.clusterCIDRs, ...ranges };
   }
 
   async #write(plan: Plan): Promise<number> {

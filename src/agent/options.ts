@@ -68,7 +68,7 @@ export interface AgentOptions {
   nodePortAddresses: string[];
   /** Pod addresses of the whole cluster; pod devices are pods' without it. */
   clusterCIDRs: string[];
-  /** Cluster-IP ranges: unknown addresses in them are dropped; manifests get cluster IPs from them. */
+  /** Cluster-IP ranges, besides those of ServiceCIDRs: unknown addresses are dropped; manifests get cluster IPs from them. */
   serviceCIDRs: string[];
   externalSource: 'preserve' | 'masquerade';
   masqueradeAll: boolean;

@@ -23,7 +23,8 @@ export function settingsOf(options: AgentOptions, netnsCookie: bigint): LbSettin
     [options.socketLbUdpConnect, SETTING_SOCK_UDP_CONNECT],
     [options.socketLb === 'all', SETTING_SOCK_ALL],
     [options.clusterCIDRs.length > 0, SETTING_CLUSTER_CIDRS],
-    [options.serviceCIDRs.length > 0, SETTING_SERVICE_CIDRS],
+    // Ranges may be learned at any time, and beside another proxy there are none.
+    [options.replaceKubeProxy, SETTING_SERVICE_CIDRS],
   ];
   return {
     host_netns_cookie: netnsCookie,

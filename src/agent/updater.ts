@@ -1,3 +1,4 @@
+import type { ClusterRanges } from '../model/desired.js';
 import type { Change, Warning } from '../model/objects.js';
 import type { NodeAddress } from './addresses.js';
 import { type Counters, Samples } from './counters.js';
@@ -22,6 +23,8 @@ export interface ModelPort<Service extends Identified> {
   setNodeAddresses(addresses: readonly string[]): Delta<Service>;
   /** All that the deltas so far add up to. */
   desired(): Service[];
+  /** What the deltas so far said of ranges. */
+  readonly clusterRanges: ClusterRanges;
   readonly stats: { servicesRecomputed: number };
 }
 
@@ -31,8 +34,8 @@ export interface Programmer<Service extends Identified> {
   restore(): Promise<void>;
   /** Writes a difference. */
   apply(delta: Delta<Service>): Promise<number>;
-  /** Makes the maps equal to these services and no others. */
-  reconcile(services: Service[]): Promise<number>;
+  /** Makes the maps equal to these services and ranges and no others. */
+  reconcile(services: Service[], ranges: ClusterRanges): Promise<number>;
   setNodeAddresses(addresses: NodeAddress[]): Promise<number>;
 }
 
@@ -245,7 +248,7 @@ export class Updater<Service extends Identified> {
       await programmer.restore();
       this.#addressesDirty = false;
       counters.opsApplied += await programmer.setNodeAddresses(addresses);
-      counters.opsApplied += await programmer.reconcile(this.#o.model.desired());
+      counters.opsApplied += await programmer.reconcile(this.#o.model.desired(), this.#o.model.clusterRanges);
       counters.applies++;
       this.#compareAll = false;
       return;
@@ -254,7 +257,7 @@ export class Updater<Service extends Identified> {
       this.#addressesDirty = false;
       counters.opsApplied += await programmer.setNodeAddresses(addresses);
     }
-    if (delta.upserts.length > 0 || delta.removals.length > 0 || this.#again) {
+    if (delta.upserts.length > 0 || delta.removals.length > 0 || delta.clusterRanges || this.#again) {
       this.#again = false;
       counters.opsApplied += await programmer.apply(delta);
       counters.applies++;

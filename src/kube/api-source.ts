@@ -2,7 +2,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import type { Change } from '../model/objects.js';
 import { ApiClient, type RequestSample } from './api-client.js';
 import { type Conversion, convert, renderWarning } from './convert.js';
-import { describeError, type RequestSubject } from './errors.js';
+import { describeError, describeUnavailable, type HttpStatusError, type RequestSubject } from './errors.js';
 import type { Problem } from './fields.js';
 import { LABEL_HEADLESS } from './metadata.js';
 import { Reflector } from './reflector.js';
@@ -20,12 +20,12 @@ export interface ApiSourceOptions {
   observe?: (sample: RequestSample) => void;
 }
 
-export type ApiResource = 'services' | 'endpointslices' | 'nodes';
+export type ApiResource = 'services' | 'endpointslices' | 'nodes' | 'servicecidrs';
 
 /** Keys of warnings about a single object begin so. */
 const OBJECT_WARNING = 'object ';
 
-/** Services, EndpointSlices and Nodes of the whole cluster, by list and watch. */
+/** Services, EndpointSlices, Nodes and, where there are any, ServiceCIDRs of the whole cluster, by list and watch. */
 export class ApiSource implements Source {
   readonly #client: ApiClient;
   readonly #timings: ReflectorTimings;
@@ -33,6 +33,8 @@ export class ApiSource implements Source {
   readonly #gate: WarningGate;
   readonly #reflectors: Record<ApiResource, Reflector<object>>;
   #sink: SourceSink | undefined;
+  /** Requests for optional resources that were refused -> what was said. */
+  readonly #unavailable = new Map<string, string>();
   #waiting = 0;
   #runs: Promise<void>[] = [];
 
@@ -55,6 +57,15 @@ export class ApiSource implements Source {
         `!${LABEL_HEADLESS}`,
       ),
       nodes: this.#reflect('Node', 'nodes', '', '/api/v1/nodes', convert.Node),
+      servicecidrs: this.#reflect(
+        'ServiceCIDR',
+        'servicecidrs',
+        'networking.k8s.io',
+        '/apis/networking.k8s.io/v1/servicecidrs',
+        convert.ServiceCIDR,
+        undefined,
+        true,
+      ),
     };
   }
 
@@ -65,8 +76,13 @@ export class ApiSource implements Source {
 
   /** Counters by resource; live objects, not copies. */
   get stats(): Readonly<Record<ApiResource, Readonly<ReflectorStats>>> {
-    const { services, endpointslices, nodes } = this.#reflectors;
-    return { services: services.stats, endpointslices: endpointslices.stats, nodes: nodes.stats };
+    const { services, endpointslices, nodes, servicecidrs } = this.#reflectors;
+    return {
+      services: services.stats,
+      endpointslices: endpointslices.stats,
+      nodes: nodes.stats,
+      servicecidrs: servicecidrs.stats,
+    };
   }
 
   start(sink: SourceSink): void {
@@ -89,8 +105,15 @@ export class ApiSource implements Source {
     path: string,
     converter: (raw: unknown) => Conversion<T>,
     labelSelector?: string,
+    isOptional = false,
   ): Reflector<object> {
-    let listed = false;
+    let settled = false;
+    const settle = () => {
+      if (settled) return;
+      settled = true;
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#sink?.synced();
+    };
     return new Reflector<object>({
       client: this.#client,
       path,
@@ -105,11 +128,14 @@ export class ApiSource implements Source {
       onProblem: (...problem) => this.#warnAboutObject(...problem),
       onListed: () => {
         this.#log.debug(`listed ${plural}`);
-        if (listed) return;
-        listed = true;
-        this.#waiting -= 1;
-        if (this.#waiting === 0) this.#sink?.synced();
+        settle();
       },
+      ...(isOptional && {
+        onUnavailable: (error: HttpStatusError, subject: RequestSubject) => {
+          this.#tellUnavailable(error, subject);
+          settle();
+        },
+      }),
       onError: (error, subject) => this.#warnAboutRequest(error, subject),
       onHealthy: (subject) => this.#recover(subject),
     });
@@ -126,9 +152,19 @@ export class ApiSource implements Source {
     this.#gate.warn(key, { object, field: '', message });
   }
 
+  /** Once for each cause, until it ends. */
+  #tellUnavailable(error: HttpStatusError, subject: RequestSubject): void {
+    const key = `${subject.verb} ${subject.resource}`;
+    const message = describeUnavailable(error, subject);
+    if (this.#unavailable.get(key) === message) return;
+    this.#unavailable.set(key, message);
+    this.#log.info(message);
+  }
+
   /** An accepted request ends the troubles of its own and those of the connection as such. */
   #recover(subject: RequestSubject): void {
     const own = `${subject.verb} ${subject.resource}`;
+    if (this.#unavailable.delete(own)) this.#log.info(`${own}: available now`);
     const shared = /^(connect|tls|status 401)/;
     if (this.#gate.recovered((key) => shared.test(key) || key.endsWith(own) || key.startsWith(`${own} `))) {
       this.#log.info(`API server ${subject.server} answers ${own} again`);

@@ -3,9 +3,16 @@
 // A field that makes the object meaningless rejects the object; an entry of a list that can be left out alone
 // (one address of many) is left out and reported. Unknown fields are ignored, so that newer API servers work.
 
-import type { EndpointSliceObject, NodeObject, ServiceObject, Warning } from '../model/objects.js';
+import type {
+  EndpointSliceObject,
+  NodeObject,
+  ServiceCidrObject,
+  ServiceObject,
+  Warning,
+} from '../model/objects.js';
 import { convertNode } from './convert-node.js';
 import { convertService } from './convert-service.js';
+import { convertServiceCidr } from './convert-service-cidr.js';
 import { convertEndpointSlice } from './convert-slice.js';
 import { Field, FieldError, type Problem, renderPath } from './fields.js';
 import { metadataOf } from './metadata.js';
@@ -22,6 +29,7 @@ export const convert = {
   EndpointSlice: (raw: unknown): Conversion<EndpointSliceObject> =>
     convertWith(raw, true, convertEndpointSlice),
   Node: (raw: unknown): Conversion<NodeObject> => convertWith(raw, false, convertNode),
+  ServiceCIDR: (raw: unknown): Conversion<ServiceCidrObject> => convertWith(raw, false, convertServiceCidr),
 } as const;
 
 /** Runs a converter and turns a FieldError into a rejected object. */

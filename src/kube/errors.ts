@@ -96,6 +96,18 @@ export function describeError(error: unknown, subject: RequestSubject): Describe
   };
 }
 
+/** One line about a resource that is not needed: what is missing and what to do if it is wanted. */
+export function describeUnavailable(error: HttpStatusError, subject: RequestSubject): string {
+  const { verb, resource, apiGroup } = subject;
+  const without = 'only the ranges of --service-cidrs are known';
+  if (error.status === 404) return `${verb} ${resource}: the API server has none (404). ${without}`;
+  return `${verb} ${resource}: ${error.detail} (403). ${without}; to learn them give the agent's user a ClusterRole with the rule ${ruleOf(apiGroup, resource)}`;
+}
+
+function ruleOf(apiGroup: string, resource: string): string {
+  return `{apiGroups: ["${apiGroup}"], resources: ["${resource}"], verbs: ["list", "watch"]}`;
+}
+
 function describeStatus(
   error: HttpStatusError,
   subject: RequestSubject,
@@ -113,7 +125,7 @@ function describeStatus(
     };
   }
   if (status === 403) {
-    const rule = `{apiGroups: ["${subject.apiGroup}"], resources: ["${subject.resource}"], verbs: ["list", "watch"]}`;
+    const rule = ruleOf(subject.apiGroup, subject.resource);
     return {
       key: `status 403 ${request}`,
       object: server,

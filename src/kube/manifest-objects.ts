@@ -1,4 +1,10 @@
-import type { EndpointSliceObject, NodeObject, ServiceObject, Warning } from '../model/objects.js';
+import type {
+  EndpointSliceObject,
+  NodeObject,
+  ServiceCidrObject,
+  ServiceObject,
+  Warning,
+} from '../model/objects.js';
 import { type Conversion, convert, convertWith, renderWarning } from './convert.js';
 import { convertEndpoints, type EndpointsObject } from './convert-endpoints.js';
 import { convertPod, type PodObject } from './convert-pod.js';
@@ -29,7 +35,8 @@ export type ManifestObject =
   | ManifestOf<'EndpointSlice', EndpointSliceObject>
   | ManifestOf<'Endpoints', EndpointsObject>
   | ManifestOf<'Pod', PodObject>
-  | ManifestOf<'Node', NodeObject>;
+  | ManifestOf<'Node', NodeObject>
+  | ManifestOf<'ServiceCIDR', ServiceCidrObject>;
 
 const API_VERSIONS: Record<ManifestObject['kind'], string> = {
   Service: 'v1',
@@ -37,6 +44,7 @@ const API_VERSIONS: Record<ManifestObject['kind'], string> = {
   Pod: 'v1',
   Node: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
+  ServiceCIDR: 'networking.k8s.io/v1',
 };
 
 export type ReadDocument =

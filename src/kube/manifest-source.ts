@@ -33,6 +33,7 @@ export class ManifestSource implements Source {
   readonly #log: SourceLog;
   readonly #caches = {
     Node: new ObjectCache<object>(),
+    ServiceCIDR: new ObjectCache<object>(),
     Service: new ObjectCache<object>(),
     EndpointSlice: new ObjectCache<object>(),
   };
@@ -146,9 +147,14 @@ export class ManifestSource implements Source {
 
   #deliver(objects: Parameters<typeof computeManifestState>[0], fileWarnings: Warning[]): void {
     const state = computeManifestState(objects, this.#ranges);
-    const next = { Node: state.nodes, Service: state.services, EndpointSlice: state.slices };
+    const next = {
+      Node: state.nodes,
+      ServiceCIDR: state.serviceCidrs,
+      Service: state.services,
+      EndpointSlice: state.slices,
+    };
     const changes: Change[] = [];
-    for (const kind of ['Node', 'Service', 'EndpointSlice'] as const) {
+    for (const kind of ['Node', 'ServiceCIDR', 'Service', 'EndpointSlice'] as const) {
       for (const { key, object } of this.#caches[kind].replace(next[kind])) {
         changes.push({ kind, key, object } as Change);
       }

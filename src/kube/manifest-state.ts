@@ -1,4 +1,10 @@
-import type { EndpointSliceObject, NodeObject, ServiceObject, Warning } from '../model/objects.js';
+import type {
+  EndpointSliceObject,
+  NodeObject,
+  ServiceCidrObject,
+  ServiceObject,
+  Warning,
+} from '../model/objects.js';
 import { allocateClusterIp, type ClusterIpRange } from './cluster-ip-range.js';
 import { mirrorEndpoints } from './endpoints-to-slices.js';
 import type { ManifestObject, ManifestService } from './manifest-objects.js';
@@ -9,6 +15,7 @@ import { selectPods } from './pods-to-slices.js';
 /** All model objects that a set of manifests stands for, by key. */
 export interface ManifestState {
   nodes: Map<string, NodeObject>;
+  serviceCidrs: Map<string, ServiceCidrObject>;
   services: Map<string, ServiceObject>;
   slices: Map<string, EndpointSliceObject>;
   warnings: Warning[];
@@ -23,11 +30,18 @@ export function computeManifestState(
   objects: readonly ManifestObject[],
   ranges: readonly ClusterIpRange[],
 ): ManifestState {
-  const state: ManifestState = { nodes: new Map(), services: new Map(), slices: new Map(), warnings: [] };
+  const state: ManifestState = {
+    nodes: new Map(),
+    serviceCidrs: new Map(),
+    services: new Map(),
+    slices: new Map(),
+    warnings: [],
+  };
   const unique = dropDuplicates(objects, state.warnings);
   const pods = new PodIndex();
   for (const each of unique) {
     if (each.kind === 'Node') state.nodes.set(each.key, each.object);
+    else if (each.kind === 'ServiceCIDR') state.serviceCidrs.set(each.key, each.object);
     else if (each.kind === 'EndpointSlice') state.slices.set(each.key, each.object);
     else if (each.kind === 'Pod') pods.add(each.object);
   }

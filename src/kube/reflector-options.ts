@@ -11,6 +11,8 @@ export interface ReflectorTimings {
   listIdleMs: number;
   /** A watch that lived so long was a success: the back-off starts anew, in milliseconds. */
   stableMs: number;
+  /** After so long, and at most twice that, an optional resource is asked for again, in milliseconds. */
+  optionalRetryMs: number;
   backoff: BackoffOptions;
 }
 
@@ -20,6 +22,7 @@ export const defaultTimings: ReflectorTimings = {
   idleMs: 120_000,
   listIdleMs: 30_000,
   stableMs: 5_000,
+  optionalRetryMs: 600_000,
   backoff: { baseMs: 250, capMs: 30_000 },
 };
 
@@ -43,7 +46,9 @@ export interface ReflectorStats {
   silent: number;
   /** Watches whose connection broke. */
   dropped: number;
-  /** Failed lists and watches, `gone`, `silent` and `dropped` not included. */
+  /** Answers 403 and 404 for an optional resource. */
+  unavailable: number;
+  /** Failed lists and watches, `gone`, `silent`, `dropped` and `unavailable` not included. */
   errors: number;
   /** Objects rejected. */
   invalid: number;
@@ -65,6 +70,7 @@ export function newReflectorStats(): ReflectorStats {
     gone: 0,
     silent: 0,
     dropped: 0,
+    unavailable: 0,
     errors: 0,
     invalid: 0,
     changes: 0,

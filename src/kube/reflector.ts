@@ -23,6 +23,11 @@ export interface ReflectorOptions<T extends object> {
   onProblem: (kind: string, key: string | undefined, problem: Problem) => void;
   /** After every successful list; the first one means that this resource is synced. */
   onListed: () => void;
+  /**
+   * Given for a resource that servers may lack or refuse (403, 404): hears of it instead of `onError`, every time.
+   * What was listed before stays.
+   */
+  onUnavailable?: (error: HttpStatusError, subject: RequestSubject) => void;
   /** A request failed; it will be tried again. */
   onError: (error: unknown, subject: RequestSubject) => void;
   /** A request succeeded. */
@@ -69,6 +74,10 @@ export class Reflector<T extends object> {
       if (stable) this.#backoff.reset();
       // The regular end of a long watch, and a version forgotten meanwhile, are no reason to wait.
       if (stable && (failure === undefined || isGone(failure))) continue;
+      if (this.#isUnavailable(failure)) {
+        await this.#sleep(this.options.timings.optionalRetryMs * (1 + Math.random()));
+        continue;
+      }
       const waitMs = this.#backoff.next();
       const wanted = failure instanceof HttpStatusError ? (failure.retryAfterMs ?? 0) : 0;
       await this.#sleep(Math.max(waitMs, Math.min(wanted, 2 * this.options.timings.backoff.capMs)));
@@ -86,6 +95,11 @@ export class Reflector<T extends object> {
       this.#resourceVersion = undefined;
       return;
     }
+    if (this.#isUnavailable(failure)) {
+      this.stats.unavailable += 1;
+      this.options.onUnavailable?.(failure, this.#subject(verb));
+      return;
+    }
     if (failure instanceof SilentConnectionError && this.#watchStartedMs !== undefined) {
       // Quiet resources on servers without bookmarks come here too: resuming costs next to nothing.
       this.stats.silent += 1;
@@ -100,6 +114,11 @@ export class Reflector<T extends object> {
     if (failure instanceof SilentConnectionError) this.stats.silent += 1;
     else this.stats.errors += 1;
     this.options.onError(failure, this.#subject(verb));
+  }
+
+  #isUnavailable(failure: unknown): failure is HttpStatusError {
+    if (this.options.onUnavailable === undefined || !(failure instanceof HttpStatusError)) return false;
+    return failure.status === 403 || failure.status === 404;
   }
 
   async #list(): Promise<void> {

@@ -89,6 +89,14 @@ export interface HealthCheckDelta {
   removals: string[];
 }
 
+/** What of the cluster IPs that no Service of ours has. */
+export interface ClusterRanges {
+  /** Ranges in which an address that no Service has is dropped; canonical, sorted. */
+  service: readonly string[];
+  /** Cluster IPs in them that another proxy serves; sorted. */
+  foreign: readonly string[];
+}
+
 export interface DesiredDelta {
   /** New or changed, whole; sorted by id. */
   upserts: DesiredService[];
@@ -98,6 +106,8 @@ export interface DesiredDelta {
   warnings: Warning[];
   /** Present when a health check appeared, changed or went. */
   healthChecks?: HealthCheckDelta;
+  /** Present when they are other ones now, whole. */
+  clusterRanges?: ClusterRanges;
 }
 
 export function serviceId(

@@ -1,7 +1,8 @@
 import type { Address, Cidr } from './addresses.js';
 import { parseCidrs } from './cidrSet.js';
+import { computeClusterRanges, ServiceCidrs } from './clusterRanges.js';
 import { computeService } from './compute.js';
-import type { Algorithm, DesiredDelta, DesiredService, HealthCheck } from './desired.js';
+import type { Algorithm, ClusterRanges, DesiredDelta, DesiredService, HealthCheck } from './desired.js';
 import { compareText } from './endpoints.js';
 import { refuseExternalIp } from './frontends.js';
 import { Nodes, readAddressList } from './nodes.js';
@@ -21,7 +22,7 @@ export interface ModelOptions {
   defaultAlgorithm?: Algorithm | undefined;
   /** CIDRs that spec.externalIPs may lie in. Absent: every address outside of the cluster. Empty: none. */
   externalIpCidrs?: readonly string[] | undefined;
-  /** Cluster IP ranges and pod ranges where known. Pod ranges of Nodes come in addition. */
+  /** Cluster IP ranges and pod ranges where known. Those of ServiceCIDRs and of Nodes come in addition. */
   serviceCidrs?: readonly string[] | undefined;
   podCidrs?: readonly string[] | undefined;
   /** Addresses of this node besides its Node's InternalIPs; see `setNodeAddresses`. */
@@ -72,7 +73,14 @@ export class Model {
   readonly #dirty = new Set<string>();
   readonly #configWarnings: Warning[] = [];
   #unreportedConfigWarnings = 0;
-  #serviceCidrs: readonly Cidr[];
+  readonly #serviceCidrWarnings = new Map<string, Warning[]>();
+  readonly #freshWarnings: Warning[] = [];
+  readonly #serviceCidrs = new ServiceCidrs();
+  readonly #serveAll: boolean;
+  /** What the deltas so far said, and from which foreign IPs it was made. */
+  #clusterRanges: ClusterRanges = { service: [], foreign: [] };
+  #rangesStale = true;
+  #foreignVersion = 0;
   #podCidrs: readonly Cidr[];
   #givenAddresses: readonly Address[];
   #nodeAddresses: readonly Address[];
@@ -82,7 +90,8 @@ export class Model {
     this.#sourceRangesOnNodePorts = options.sourceRangesOnNodePorts ?? false;
     const { externalIpCidrs } = options;
     this.#allowedExternalIps = externalIpCidrs && this.#readOption(externalIpCidrs, 'externalIpCidrs');
-    this.#serviceCidrs = this.#readOption(options.serviceCidrs ?? [], 'serviceCidrs');
+    this.#serveAll = options.serveAll;
+    this.#serviceCidrs.configure(this.#readOption(options.serviceCidrs ?? [], 'serviceCidrs'));
     this.#podCidrs = this.#readOption(options.podCidrs ?? [], 'podCidrs');
     this.#givenAddresses = readAddressList(options.nodeAddresses ?? []);
     this.#nodeAddresses = this.#givenAddresses;
@@ -100,7 +109,8 @@ export class Model {
       this.stats.events += 1;
       if (change.kind === 'Service') this.#registry.setService(change.key, change.object);
       else if (change.kind === 'EndpointSlice') this.#registry.setSlice(change.key, change.object);
-      else this.#setNode(change.key, change.object);
+      else if (change.kind === 'Node') this.#setNode(change.key, change.object);
+      else this.#setServiceCidr(change.key, change.object);
     }
     return this.#settle();
   }
@@ -117,7 +127,10 @@ export class Model {
     serviceCidrs?: readonly string[] | undefined;
     podCidrs?: readonly string[] | undefined;
   }): DesiredDelta {
-    if (ranges.serviceCidrs) this.#serviceCidrs = this.#readOption(ranges.serviceCidrs, 'serviceCidrs');
+    if (ranges.serviceCidrs) {
+      this.#serviceCidrs.configure(this.#readOption(ranges.serviceCidrs, 'serviceCidrs'));
+      this.#rangesStale = true;
+    }
     if (ranges.podCidrs) this.#podCidrs = this.#readOption(ranges.podCidrs, 'podCidrs');
     this.#registry.unsettleExternalIps(() => true);
     return this.#settle();
@@ -129,6 +142,11 @@ export class Model {
     return all.sort(byId);
   }
 
+  /** What the deltas so far said of ranges. */
+  get clusterRanges(): ClusterRanges {
+    return this.#clusterRanges;
+  }
+
   /** By namespace and name. */
   healthChecks(): HealthCheck[] {
     const checks = [...this.#outcomes.values()].flatMap(({ healthCheck }) => healthCheck ?? []);
@@ -138,7 +156,10 @@ export class Model {
   /** The warnings that stand. */
   warnings(): Warning[] {
     const standing = [...this.#outcomes.values()].flatMap(({ warnings }) => [...warnings.values()]);
-    return [...this.#configWarnings, ...standing].sort((a, b) => compareText(warningId(a), warningId(b)));
+    const ofRanges = [...this.#serviceCidrWarnings.values()].flat();
+    return [...this.#configWarnings, ...ofRanges, ...standing].sort((a, b) =>
+      compareText(warningId(a), warningId(b)),
+    );
   }
 
   #readOption(texts: readonly string[], field: string): Cidr[] {
@@ -169,6 +190,26 @@ export class Model {
     for (const service of this.#registry.servicesOnNode(name, effect.labels)) this.#dirty.add(service);
   }
 
+  #setServiceCidr(name: string, object: Extract<Change, { kind: 'ServiceCIDR' }>['object']): void {
+    const warnings = this.#serviceCidrs.set(name, object);
+    const standing = new Set(this.#serviceCidrWarnings.get(name)?.map(warningId));
+    this.#serviceCidrWarnings.set(name, warnings);
+    this.#freshWarnings.push(...warnings.filter((warning) => !standing.has(warningId(warning))));
+    this.#rangesStale = true;
+    this.#registry.unsettleExternalIps(() => true);
+  }
+
+  #settleRanges(delta: DesiredDelta): void {
+    if (!this.#rangesStale && this.#foreignVersion === this.#registry.foreignVersion) return;
+    this.#rangesStale = false;
+    this.#foreignVersion = this.#registry.foreignVersion;
+    const { all } = this.#serviceCidrs;
+    const now = computeClusterRanges(this.#serveAll, all, this.#registry.foreignIps);
+    if (isSame(now, this.#clusterRanges)) return;
+    this.#clusterRanges = now;
+    delta.clusterRanges = now;
+  }
+
   #refreshNodeAddresses(): void {
     this.#nodeAddresses = [...this.#givenAddresses, ...this.#nodes.addressesOf(this.#nodeName)];
     for (const service of this.#registry.ranged) this.#dirty.add(service);
@@ -177,7 +218,7 @@ export class Model {
   #settle(): DesiredDelta {
     const externalIps = {
       allowed: this.#allowedExternalIps,
-      serviceCidrs: this.#serviceCidrs,
+      serviceCidrs: this.#serviceCidrs.all,
       podCidrs: this.#podCidrs,
       nodePodCidrs: this.#nodes.podCidrs,
       isClusterIp: this.#registry.isClusterIp,
@@ -188,8 +229,10 @@ export class Model {
       delta.warnings.push(...this.#configWarnings.slice(-this.#unreportedConfigWarnings));
     }
     this.#unreportedConfigWarnings = 0;
+    delta.warnings.push(...this.#freshWarnings.splice(0));
     for (const key of this.#dirty) this.#replaceOutcome(key, delta);
     this.#dirty.clear();
+    this.#settleRanges(delta);
     delta.upserts.sort(byId);
     delta.removals.sort(compareText);
     this.stats.upserts += delta.upserts.length;

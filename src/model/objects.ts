@@ -103,9 +103,16 @@ export interface NodeObject {
   deleting: boolean;
 }
 
+/** networking.k8s.io/v1 ServiceCIDR: ranges that cluster IPs are allocated from. */
+export interface ServiceCidrObject {
+  name: string;
+  /** As written; at most one per family. Those of an object that is being deleted count until it is gone. */
+  cidrs: string[];
+}
+
 interface ChangeOf<Kind extends string, T> {
   kind: Kind;
-  /** namespace/name, or the name alone for a Node. */
+  /** namespace/name, or the name alone for a Node or a ServiceCIDR. */
   key: string;
   /** undefined: deleted. */
   object: T | undefined;
@@ -114,7 +121,8 @@ interface ChangeOf<Kind extends string, T> {
 export type ServiceChange = ChangeOf<'Service', ServiceObject>;
 export type EndpointSliceChange = ChangeOf<'EndpointSlice', EndpointSliceObject>;
 export type NodeChange = ChangeOf<'Node', NodeObject>;
-export type Change = ServiceChange | EndpointSliceChange | NodeChange;
+export type ServiceCidrChange = ChangeOf<'ServiceCIDR', ServiceCidrObject>;
+export type Change = ServiceChange | EndpointSliceChange | NodeChange | ServiceCidrChange;
 
 /** Something wrong with the input that the operator should know; the rest of the input is unaffected. */
 export interface Warning {

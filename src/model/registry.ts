@@ -24,6 +24,10 @@ export class Registry {
   readonly #slicesByIp = new MultiIndex();
   readonly #slicesByNode = new MultiIndex();
   readonly #clusterIps = new MultiIndex();
+  /** Of Services that another proxy serves. */
+  readonly #foreignIps = new MultiIndex();
+  /** Grows when `foreignIps` gets other members. */
+  foreignVersion = 0;
   readonly #externalIps = new MultiIndex();
   /** Served Services by node label in their topology keys. */
   readonly #byTopologyKey = new MultiIndex();
@@ -47,6 +51,10 @@ export class Registry {
     this.#index(this.#clusterIps, key, texts(old?.clusterIps), texts(shape?.clusterIps), (ip) =>
       this.#clusterIpMoved(ip),
     );
+    const moved = () => {
+      this.foreignVersion += 1;
+    };
+    this.#index(this.#foreignIps, key, foreignIps(old), foreignIps(shape), moved);
     this.#index(this.#externalIps, key, texts(old?.externalIps), texts(shape?.externalIps));
     this.#index(this.#byTopologyKey, key, topologyKeys(old), topologyKeys(shape));
     if (shape?.served && (shape.sourceRanges[4] || shape.sourceRanges[6])) this.ranged.add(key);
@@ -80,6 +88,10 @@ export class Registry {
   }
 
   isClusterIp = (ip: string): boolean => this.#clusterIps.has(ip);
+
+  get foreignIps(): Iterable<string> {
+    return this.#foreignIps.keys();
+  }
 
   ownerOf = (claimKey: string): string | undefined => this.#ownership.owner(claimKey);
 
@@ -160,6 +172,10 @@ export class Registry {
 
 function texts(addresses: readonly Address[] | undefined): string[] {
   return (addresses ?? []).map(({ text }) => text);
+}
+
+function foreignIps(shape: ServiceShape | undefined): string[] {
+  return shape?.served === false ? texts(shape.clusterIps) : [];
 }
 
 function topologyKeys(shape: ServiceShape | undefined): readonly string[] {

@@ -28,6 +28,8 @@ interface Entry {
   /** Frontends of either kind that have a usable backend. */
   usable: number;
   nodeFlags: number;
+  /** A cluster IP that another proxy serves: in the map without flags, so that it is nobody unknown. */
+  foreign: boolean;
   /** What the map holds. */
   actual?: LbAddress;
 }
@@ -40,6 +42,7 @@ export class AddressBook {
   readonly #dirty = new Set<string>();
   /** Those with node flags: few, and walked whenever the node's addresses change. */
   readonly #node = new Set<string>();
+  readonly #foreign = new Set<string>();
 
   /** Is it in the map, or will it be once the pending changes are written? */
   has(ip: string): boolean {
@@ -81,6 +84,29 @@ export class AddressBook {
       this.#node.add(ip);
       if (entry.nodeFlags === value) continue;
       entry.nodeFlags = value;
+      this.#dirty.add(ip);
+    }
+    return left;
+  }
+
+  /** Cluster IPs that another proxy serves, whole. @returns addresses for which there is no room. */
+  setForeign(ips: readonly string[], room: number): string[] {
+    const wanted = new Set(ips);
+    for (const ip of this.#foreign) {
+      if (wanted.has(ip)) continue;
+      this.#entry(ip).foreign = false;
+      this.#foreign.delete(ip);
+      this.#dirty.add(ip);
+    }
+    const left: string[] = [];
+    for (const ip of wanted) {
+      if (this.#foreign.has(ip)) continue;
+      if (!this.has(ip) && this.size >= room) {
+        left.push(ip);
+        continue;
+      }
+      this.#entry(ip).foreign = true;
+      this.#foreign.add(ip);
       this.#dirty.add(ip);
     }
     return left;
@@ -128,7 +154,7 @@ export class AddressBook {
   #entry(ip: string): Entry {
     let entry = this.#entries.get(ip);
     if (!entry) {
-      entry = { clusterIps: 0, externals: 0, usable: 0, nodeFlags: 0 };
+      entry = { clusterIps: 0, externals: 0, usable: 0, nodeFlags: 0, foreign: false };
       this.#entries.set(ip, entry);
     }
     return entry;
@@ -152,7 +178,7 @@ function wanted(entry: Entry | undefined): LbAddress | undefined {
     (entry.clusterIps > 0 ? ADDRESS_F_CLUSTER_IP : 0) |
     (entry.externals > 0 ? ADDRESS_F_EXTERNAL : 0) |
     (echo ? ADDRESS_F_ECHO : 0);
-  return flags === 0 ? undefined : { flags, frontends: entry.clusterIps + entry.externals };
+  return flags === 0 && !entry.foreign ? undefined : { flags, frontends: entry.clusterIps + entry.externals };
 }
 
 function same(a: LbAddress, b: LbAddress | undefined): boolean {

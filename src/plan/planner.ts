@@ -14,6 +14,16 @@ import { type PlanSizes, PlanState, SIZE_FLAGS } from './state.js';
 export const RANGE_SET_CLUSTER = 0xffff_ffff;
 export const RANGE_SET_SERVICE = 0xffff_fffe;
 
+/** What is known of addresses as ranges, whole. */
+export interface NodeRanges {
+  /** Pods of the whole cluster (`--cluster-cidr`). */
+  cluster: readonly string[];
+  /** Cluster IPs (`--service-cidrs`, ServiceCIDR objects). */
+  service: readonly string[];
+  /** Cluster IPs among them that another proxy serves. */
+  foreign?: readonly string[];
+}
+
 /** Services left out are tried again this many at a time, so that an event's cost stays bounded. */
 const RETRIES_PER_PLAN = 16;
 
@@ -46,18 +56,21 @@ export class Planner {
   }
 
   /** Services that were changed or removed. */
-  apply(delta: Pick<DesiredDelta, 'upserts' | 'removals'>): Plan {
-    return this.#plan(delta.upserts, delta.removals, new PlanBuilder());
+  apply(delta: Pick<DesiredDelta, 'upserts' | 'removals'>, ranges?: NodeRanges): Plan {
+    const plan = new PlanBuilder();
+    if (ranges) this.#setRanges(ranges, plan);
+    return this.#plan(delta.upserts, delta.removals, plan);
   }
 
   /** The whole desired state, once every source has told all it has: what is not in it is removed. */
-  reconcile(all: readonly DesiredService[]): Plan {
+  reconcile(all: readonly DesiredService[], ranges?: NodeRanges): Plan {
     const wanted = new Set(all.map((s) => s.id));
     const known = [...this.#state.services.keys(), ...this.#leftOut.keys()];
     const plan = new PlanBuilder();
     if (this.#strays) this.#removeStrays(this.#strays, plan);
     this.#strays = undefined;
     this.#state.addresses.touchAll();
+    if (ranges) this.#setRanges(ranges, plan);
     return this.#plan(
       all,
       known.filter((name) => !wanted.has(name)),
@@ -85,9 +98,15 @@ export class Planner {
     return this.#plan([], [], plan);
   }
 
-  /** Prefixes of pods and of cluster IPs (`--cluster-cidr`, `--service-cidrs`), whole. */
-  setNodeRanges(ranges: { cluster: readonly string[]; service: readonly string[] }): Plan {
+  /** Ranges alone. */
+  setNodeRanges(ranges: NodeRanges): Plan {
     const plan = new PlanBuilder();
+    this.#setRanges(ranges, plan);
+    return this.#plan([], [], plan);
+  }
+
+  #setRanges(ranges: NodeRanges, plan: PlanBuilder): void {
+    this.#setForeign(ranges.foreign ?? [], plan);
     const wanted = new Map<string, LbSrcRangeKey>();
     for (const key of [
       ...renderRanges(RANGE_SET_CLUSTER, ranges.cluster),
@@ -112,7 +131,14 @@ export class Planner {
       this.#nodeRanges.delete(text);
       this.#state.rangeCount--;
     }
-    return this.#plan([], [], plan);
+  }
+
+  #setForeign(ips: readonly string[], plan: PlanBuilder): void {
+    const room = this.#state.sizes.lb_addresses;
+    for (const ip of this.#state.addresses.setForeign(ips, room)) {
+      const message = `leave ${ip} to another proxy: table lb_addresses is full, ${room} entries (E2BIG). Raise ${SIZE_FLAGS.lb_addresses} and restart the agent.`;
+      plan.problems.push({ code: 'E2BIG', map: 'lb_addresses', message });
+    }
   }
 
   /**

@@ -138,7 +138,7 @@ export class KubeProxyMetrics {
     }
     const nowMs = Date.now();
     for (const { kind, triggerTimeMs, family } of arrivals) {
-      if (kind !== 'Node') this.#changes[kind].total.inc();
+      if (kind === 'Service' || kind === 'EndpointSlice') this.#changes[kind].total.inc();
       // What happened before this start says nothing about us; upstream leaves it out too.
       if (!this.#served || triggerTimeMs === undefined || triggerTimeMs < this.#startedAt) continue;
       this.#programming.observe(

@@ -12,6 +12,7 @@ export interface FailureAnswer {
 export class Admission {
   readonly #forbidden = new Set<string>();
   readonly #failures: ApiError[] = [];
+  readonly #answers = new Map<string, number>();
 
   constructor(readonly token: string | undefined) {}
 
@@ -19,6 +20,12 @@ export class Admission {
     for (let i = 0; i < count; i++) {
       this.#failures.push(new ApiError(code, o.reason ?? '', o.message ?? 'failing on purpose', o.headers));
     }
+  }
+
+  /** Every read of the resource is answered so from now on; 0: as it should be. */
+  answerWith(plural: string, code: number): void {
+    if (code === 0) this.#answers.delete(plural);
+    else this.#answers.set(plural, code);
   }
 
   forbid(verb: string, plural: string): void {
@@ -37,7 +44,10 @@ export class Admission {
       throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     }
     const plural = target?.resource.plural;
-    if (request.method !== 'GET' || plural === undefined || !this.#forbidden.has(`${verb} ${plural}`)) return;
+    if (request.method !== 'GET' || plural === undefined) return;
+    const code = this.#answers.get(plural);
+    if (code !== undefined) throw new ApiError(code, '', 'answered so on purpose');
+    if (!this.#forbidden.has(`${verb} ${plural}`)) return;
     const cause = `User "test" cannot ${verb} resource "${plural}"`;
     throw new ApiError(403, 'Forbidden', `${plural} is forbidden: ${cause}`);
   }

@@ -5,11 +5,17 @@ export function discoveryDocument(path: string): object | undefined {
   if (path === '/version') return { major: '1', minor: '34', gitVersion: 'v1.34.0-shunt-test' };
   if (path === '/api') return { kind: 'APIVersions', versions: ['v1'] };
   if (path === '/apis') {
-    const version = { groupVersion: 'discovery.k8s.io/v1', version: 'v1' };
+    const versions = [...new Set(resources.map(({ apiVersion }) => apiVersion))]
+      .filter((text) => text.includes('/'))
+      .map((groupVersion) => ({ groupVersion, version: 'v1' }));
     return {
       kind: 'APIGroupList',
       apiVersion: 'v1',
-      groups: [{ name: 'discovery.k8s.io', versions: [version], preferredVersion: version }],
+      groups: versions.map((version) => ({
+        name: version.groupVersion.split('/')[0],
+        versions: [version],
+        preferredVersion: version,
+      })),
     };
   }
   const inGroup = resources.filter((each) => each.root === path);

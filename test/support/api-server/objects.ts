@@ -39,6 +39,11 @@ export function slice(
   };
 }
 
+/** cluster-wide, no status. */
+export function serviceCidr(name: string, ...cidrs: string[]): KubeObject {
+  return { apiVersion: 'networking.k8s.io/v1', kind: 'ServiceCIDR', metadata: { name }, spec: { cidrs } };
+}
+
 export function node(name: string, labels: Record<string, string> = {}, fields: object = {}): KubeObject {
   return {
     apiVersion: 'v1',

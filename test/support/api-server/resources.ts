@@ -27,6 +27,7 @@ export interface Resource {
 }
 
 const core = { apiVersion: 'v1', root: '/api/v1' };
+const networking = { apiVersion: 'networking.k8s.io/v1', root: '/apis/networking.k8s.io/v1' };
 const discovery = { apiVersion: 'discovery.k8s.io/v1', root: '/apis/discovery.k8s.io/v1' };
 
 export const resources: readonly Resource[] = [
@@ -36,6 +37,7 @@ export const resources: readonly Resource[] = [
   { plural: 'nodes', kind: 'Node', namespaced: false, ...core },
   { plural: 'namespaces', kind: 'Namespace', namespaced: false, ...core },
   { plural: 'endpointslices', kind: 'EndpointSlice', namespaced: true, ...discovery },
+  { plural: 'servicecidrs', kind: 'ServiceCIDR', namespaced: false, ...networking },
 ];
 
 export function resourceOfKind(kind: string): Resource {

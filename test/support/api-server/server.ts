@@ -170,6 +170,11 @@ export class TestApiServer {
   }
 
   /** Answers 403 to a verb (list, watch) on a resource; `allow` takes it back. */
+  /** Every read of the resource is answered with this status from now on; 0: as it should be. */
+  answerWith(plural: string, code: number): void {
+    this.#admission.answerWith(plural, code);
+  }
+
   forbid(verb: string, plural: string): void {
     this.#admission.forbid(verb, plural);
   }

@@ -18,6 +18,7 @@ class FakeModel {
   batches: string[][] = [];
   addresses: string[] = [];
   stats = { servicesRecomputed: 0 };
+  clusterRanges = { service: [], foreign: [] };
   #services = new Map<string, FakeService>();
   apply(changes: readonly Change[]): Delta<FakeService> {
     this.batches.push(changes.map((c) => c.key));

@@ -57,6 +57,6 @@ export async function openSynced(
   prepare(fixture.server);
   fixture.source.start(fixture.sink);
   await until('synced', () => fixture.sink.syncs === 1);
-  await until('three watches', () => fixture.server.openWatches === 3);
+  await until('four watches', () => fixture.server.openWatches === 4);
   return fixture;
 }

@@ -23,7 +23,7 @@ describe('list and watch', () => {
     await using api = await openApi();
     api.server.forbid('list', 'nodes');
     api.source.start(api.sink);
-    await until('the other lists', () => api.server.openWatches === 2);
+    await until('the other lists', () => api.server.openWatches === 3);
     await sleep(50);
     expect(api.sink.syncs).toBe(0);
     api.server.allow('list', 'nodes');
@@ -143,7 +143,7 @@ describe('a lost connection', () => {
     api.server.put(service('new'));
     api.server.delete('Service', 'web');
     await until('both changes', () => api.sink.log.length === 3);
-    await until('three watches', () => api.server.openWatches === 3);
+    await until('four watches', () => api.server.openWatches === 4);
     for (const stats of Object.values(api.source.stats)) {
       expect(stats).toMatchObject({ lists: 1, relists: 0, reconnects: 1, dropped: 1 });
     }
@@ -227,7 +227,7 @@ describe('410 Gone', () => {
 
   it('as an HTTP status is the same', async () => {
     await using api = await openSynced();
-    api.server.failNext(3, 410, { reason: 'Expired' });
+    api.server.failNext(4, 410, { reason: 'Expired' });
     await api.server.dropConnections();
     await until('new lists', () => Object.values(api.source.stats).every((s) => s.relists === 1));
     expect(api.sink.warnings).toEqual([]);
@@ -235,7 +235,7 @@ describe('410 Gone', () => {
 
   it('for a version from before a restored backup is the same', async () => {
     await using api = await openSynced();
-    api.server.failNext(3, 504, { message: 'Timeout: Too large resource version: 9, current: 5' });
+    api.server.failNext(4, 504, { message: 'Timeout: Too large resource version: 9, current: 5' });
     await api.server.dropConnections();
     await until('new lists', () => Object.values(api.source.stats).every((s) => s.relists === 1));
   });

@@ -37,7 +37,7 @@ describe('an API server that cannot be reached', () => {
       await api.server.refuse();
       await until('the warning', () => api.sink.warnings.length === outage);
       await api.server.listen();
-      await until('three watches', () => api.server.openWatches === 3);
+      await until('four watches', () => api.server.openWatches === 4);
     }
     expect(api.source.stats.services.lists).toBe(1);
   });
@@ -116,7 +116,7 @@ describe('an API server that refuses', () => {
         'resources: ["endpointslices"], verbs: ["list", "watch"]}; retrying',
     );
     api.server.allow(verb, 'endpointslices');
-    await until('synced', () => api.sink.syncs === 1 && api.server.openWatches === 3);
+    await until('synced', () => api.sink.syncs === 1 && api.server.openWatches === 4);
     // A watch that was refused goes on from where the list ended.
     expect(api.source.stats.endpointslices.lists).toBe(1);
   });
@@ -133,13 +133,13 @@ describe('an API server that refuses', () => {
 
   it('with an inner error during a watch', async () => {
     await using api = await openSynced();
-    api.server.failNext(3, 500, { message: 'etcd has no leader' });
+    api.server.failNext(4, 500, { message: 'etcd has no leader' });
     await api.server.dropConnections();
-    await until('the warnings', () => api.sink.warnings.length === 3);
-    expect(api.sink.warnings.map((w) => w.message).sort()[2]).toBe(
+    await until('the warnings', () => api.sink.warnings.length === 4);
+    expect(api.sink.warnings.map((w) => w.message).sort()[3]).toBe(
       "watch services: etcd has no leader (500). Look at the API server's log; retrying",
     );
-    await until('three watches', () => api.server.openWatches === 3);
+    await until('four watches', () => api.server.openWatches === 4);
     expect(api.source.stats.services.lists).toBe(1);
   });
 });
@@ -211,7 +211,7 @@ describe('a server that is none', () => {
     const sink = new Recorder();
     const source = new ApiSource({ kubeConfig, timings: quick });
     source.start(sink);
-    await until('warnings', () => sink.warnings.length === 3);
+    await until('warnings', () => sink.warnings.length === 4);
     await source.stop();
     server.close();
     expect(sink.syncs).toBe(0);

@@ -7,6 +7,7 @@ import type {
   EndpointObject,
   EndpointSliceObject,
   NodeObject,
+  ServiceCidrObject,
   ServiceObject,
   ServicePortObject,
 } from '../../../src/model/objects.js';
@@ -54,11 +55,16 @@ export function node(name: string, fields: Partial<NodeObject> = {}): NodeObject
   return { name, labels: {}, internalIPs: [], podCIDRs: [], taints: [], deleting: false, ...fields };
 }
 
+export function serviceCidr(name: string, ...cidrs: string[]): ServiceCidrObject {
+  return { name, cidrs };
+}
+
 export function endpoint(ip: string, fields: Partial<EndpointObject> = {}): EndpointObject {
   return { addresses: [ip], ...fields };
 }
 
-export function put(object: ServiceObject | EndpointSliceObject | NodeObject): Change {
+export function put(object: ServiceObject | EndpointSliceObject | NodeObject | ServiceCidrObject): Change {
+  if ('cidrs' in object) return { kind: 'ServiceCIDR', key: object.name, object };
   if ('addressType' in object) return { kind: 'EndpointSlice', key: keyOf(object), object };
   if ('type' in object) return { kind: 'Service', key: keyOf(object), object };
   return { kind: 'Node', key: object.name, object };

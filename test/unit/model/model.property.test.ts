@@ -2,7 +2,13 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { DesiredDelta, DesiredService, HealthCheck, Warning } from '../../../src/model/desired.js';
+import type {
+  ClusterRanges,
+  DesiredDelta,
+  DesiredService,
+  HealthCheck,
+  Warning,
+} from '../../../src/model/desired.js';
 import { Model, type ModelOptions } from '../../../src/model/model.js';
 import type {
   Change,
@@ -12,7 +18,7 @@ import type {
   ServiceObject,
   ServicePortObject,
 } from '../../../src/model/objects.js';
-import { node, put, remove, service, slice } from './builders.js';
+import { node, put, remove, service, serviceCidr, slice } from './builders.js';
 
 const ZONE = 'topology.kubernetes.io/zone';
 const HOST = 'kubernetes.io/hostname';
@@ -115,10 +121,16 @@ const nodes: fc.Arbitrary<NodeObject> = fc
   })
   .map(({ name, ...fields }) => node(name, fields));
 
+const serviceCidrs = fc
+  .record({ name: one('k', 'l'), cidrs: some(['10.0.0.2/31', '10.1.0.0/24', 'x']) })
+  .map(({ name, cidrs }) => serviceCidr(name, ...cidrs));
+
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: services.map(put) },
   { weight: 4, arbitrary: slices.map(put) },
   { weight: 2, arbitrary: nodes.map(put) },
+  { weight: 1, arbitrary: serviceCidrs.map(put) },
+  { weight: 1, arbitrary: one('k', 'l').map((name) => remove('ServiceCIDR', name)) },
   { weight: 1, arbitrary: one(...NAMES).map((name) => remove('Service', `default/${name}`)) },
   { weight: 1, arbitrary: one('s1', 's2', 's3').map((name) => remove('EndpointSlice', `default/${name}`)) },
   { weight: 1, arbitrary: one('n1', 'n2', 'n3').map((name) => remove('Node', name)) },
@@ -175,8 +187,18 @@ function finalObjects(history: readonly Change[]): Change[] {
   return [...last.values()].filter(({ object }) => object !== undefined);
 }
 
-function stateOf(model: Model): { services: DesiredService[]; health: HealthCheck[]; warnings: Warning[] } {
-  return { services: model.desired(), health: model.healthChecks(), warnings: model.warnings() };
+function stateOf(model: Model): {
+  services: DesiredService[];
+  health: HealthCheck[];
+  warnings: Warning[];
+  ranges: ClusterRanges;
+} {
+  return {
+    services: model.desired(),
+    health: model.healthChecks(),
+    warnings: model.warnings(),
+    ranges: model.clusterRanges,
+  };
 }
 
 /** A consumer that sees nothing but deltas. */
@@ -184,6 +206,7 @@ class Mirror {
   readonly services = new Map<string, DesiredService>();
   readonly health = new Map<string, HealthCheck>();
   readonly told = new Set<string>();
+  ranges: ClusterRanges = { service: [], foreign: [] };
 
   take(delta: DesiredDelta): void {
     for (const upsert of delta.upserts) this.services.set(upsert.id, upsert);
@@ -192,6 +215,10 @@ class Mirror {
       this.health.set(`${check.namespace}/${check.name}`, check);
     }
     for (const key of delta.healthChecks?.removals ?? []) expect(this.health.delete(key)).toBe(true);
+    if (delta.clusterRanges) {
+      expect(delta.clusterRanges).not.toEqual(this.ranges);
+      this.ranges = delta.clusterRanges;
+    }
     for (const warning of delta.warnings) this.told.add(JSON.stringify(warning));
   }
 }
@@ -215,7 +242,7 @@ describe('ARCHITECTURE 3: the state depends on the objects, not on the way to th
       }),
       { numRuns: 1000 },
     );
-  });
+  }, 60_000);
 
   it('deltas add up to the state, name real changes only, and tell every warning', () => {
     fc.assert(
@@ -230,6 +257,7 @@ describe('ARCHITECTURE 3: the state depends on the objects, not on the way to th
         }
         const sorted = [...mirror.services.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
         expect(sorted).toEqual(model.desired());
+        expect(mirror.ranges).toEqual(model.clusterRanges);
         expect(new Set(mirror.health.values())).toEqual(new Set(model.healthChecks()));
         for (const warning of model.warnings()) expect(mirror.told).toContain(JSON.stringify(warning));
         expect(model.apply(finalObjects(history.flat()))).toEqual({
@@ -240,7 +268,7 @@ describe('ARCHITECTURE 3: the state depends on the objects, not on the way to th
       }),
       { numRuns: 1000 },
     );
-  });
+  }, 60_000);
 
   it('what it makes keeps its own promises', () => {
     fc.assert(
@@ -272,7 +300,7 @@ describe('ARCHITECTURE 3: the state depends on the objects, not on the way to th
       }),
       { numRuns: 500 },
     );
-  });
+  }, 60_000);
 });
 
 function clusterIpsOf(entry: Change): string[] {

@@ -225,6 +225,42 @@ describe('a plan', () => {
     );
     expect(restored.reconcile([]).isEmpty).toBe(true);
   });
+
+  it('an address of another proxy is known without being anything here, also while it changes hands', () => {
+    const { planner, run, store } = setUp();
+    const ranges = (...foreign: string[]) => ({ cluster: [], service: ['10.96.0.0/12'], foreign });
+    const ours = desiredService({
+      frontends: [{ type: 'ClusterIP', ip: '10.96.0.7', port: 80 }],
+      backends: ['10.1.0.2:80'],
+    });
+    const address = () => [...store.maps.lb_addresses.values()].find((e) => e.key === '10.96.0.7')?.value;
+    run(planner.apply(upsert(), ranges('10.96.0.7')));
+    expect(address()).toEqual({ flags: 0, frontends: 0 });
+    const restored = new Planner({ sizes: SMALL_SIZES });
+    restored.restore(store.dump());
+    expect(restored.reconcile([], ranges('10.96.0.7')).isEmpty).toBe(true);
+    // Never out of the map in between: an unknown address of the range is dropped.
+    const taken = run(planner.apply(upsert(ours), ranges()));
+    expect(address()?.flags).toBe(abi.ADDRESS_F_CLUSTER_IP | abi.ADDRESS_F_ECHO);
+    const given = run(planner.apply({ upserts: [], removals: [ours.id] }, ranges('10.96.0.7')));
+    expect(address()).toEqual({ flags: 0, frontends: 0 });
+    const deletes = [taken, given].flatMap(({ ops }) =>
+      ops.filter((op) => op.kind === 'delete' && op.map === 'lb_addresses'),
+    );
+    expect(deletes).toEqual([]);
+    run(planner.apply(upsert(), ranges()));
+    expect(address()).toBeUndefined();
+  });
+
+  it('says when there is no room for such an address', () => {
+    const { planner, run } = setUp();
+    const foreign = Array.from(
+      { length: SMALL_SIZES.lb_addresses + 1 },
+      (_, i) => `10.96.${i >> 8}.${i & 255}`,
+    );
+    const plan = run(planner.apply(upsert(), { cluster: [], service: ['10.96.0.0/12'], foreign }));
+    expect(plan.problems).toMatchObject([{ code: 'E2BIG', map: 'lb_addresses' }]);
+  });
 });
 
 describe('what does not fit or is not allowed', () => {
