@@ -133,6 +133,8 @@ function makeAgent(
       defaultAlgorithm: options.defaultAlgorithm,
       serviceCidrs: options.serviceCIDRs,
       podCidrs: options.clusterCIDRs,
+      externalIpCidrs: options.externalIpCIDRs,
+      sourceRangesOnNodePorts: options.sourceRangesOnNodePorts,
     }),
     programmer,
     tables,

@@ -70,6 +70,10 @@ export interface AgentOptions {
   clusterCIDRs: string[];
   /** Cluster-IP ranges, besides those of ServiceCIDRs: unknown addresses are dropped; manifests get cluster IPs from them. */
   serviceCIDRs: string[];
+  /** Where spec.externalIPs may lie; empty: nowhere; undefined: anywhere outside of the cluster. */
+  externalIpCIDRs: string[] | undefined;
+  /** loadBalancerSourceRanges guard the NodePorts of the Service too. */
+  sourceRangesOnNodePorts: boolean;
   externalSource: 'preserve' | 'masquerade';
   masqueradeAll: boolean;
   /** off: no socket hooks; on: this node's processes; all: pods' sockets too. */
@@ -129,6 +133,8 @@ const DEFAULTS: Omit<AgentOptions, 'source' | 'nodeName'> = {
   nodePortAddresses: [],
   clusterCIDRs: [],
   serviceCIDRs: [],
+  externalIpCIDRs: undefined,
+  sourceRangesOnNodePorts: false,
   externalSource: 'preserve',
   masqueradeAll: false,
   socketLb: 'on',
@@ -216,6 +222,7 @@ function checkOptions(o: AgentOptions): void {
   }
   for (const cidr of o.clusterCIDRs) checkCidr('--cluster-cidr', cidr);
   for (const cidr of o.serviceCIDRs) checkCidr('--service-cidrs', cidr);
+  for (const cidr of o.externalIpCIDRs ?? []) checkCidr('--external-ip-cidrs', cidr);
   if (!isIPv4(o.hairpinAddress4)) {
     throw new OptionsError(
       '--hairpin-address',

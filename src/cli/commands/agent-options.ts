@@ -28,6 +28,8 @@ export interface AgentFlags {
   snatPortRange?: string;
   serviceNodePortRange?: string;
   serviceCidrs?: string;
+  externalIpCidrs?: string;
+  sourceRangesOnNodePorts?: string | true;
   externalSource?: AgentOptions['externalSource'];
   socketLb?: AgentOptions['socketLb'];
   socketLbUdpConnect?: true;
@@ -75,6 +77,8 @@ export function agentOptions(
     nodePortAddresses: settings.nodePortAddresses,
     clusterCIDRs: settings.clusterCIDRs,
     serviceCIDRs: list(flags.serviceCidrs),
+    externalIpCIDRs: list(flags.externalIpCidrs),
+    sourceRangesOnNodePorts: parseBool('--source-ranges-on-node-ports', flags.sourceRangesOnNodePorts),
     externalSource: flags.externalSource,
     masqueradeAll: settings.masqueradeAll,
     socketLb: flags.socketLb,

@@ -37,6 +37,11 @@ export function addAgentCommand(
       '--service-cidrs <list>',
       'CIDRs of cluster IPs besides those of ServiceCIDRs: unknown addresses in them are dropped',
     )
+    .option(
+      '--external-ip-cidrs <list>',
+      'CIDRs that spec.externalIPs may lie in; empty: none (default: all outside of the cluster)',
+    )
+    .option('--source-ranges-on-node-ports [bool]', 'loadBalancerSourceRanges guard NodePorts too')
     .option('--service-node-port-range <range>', "the cluster's NodePorts (default: 30000-32767)")
     .addOption(
       choice('--external-source <how>', 'source that backends see (default: preserve)', [

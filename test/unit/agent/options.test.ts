@@ -21,6 +21,8 @@ describe('completeAgentOptions', () => {
     ['--nodeport-addresses', { nodePortAddresses: ['10.0.0.1'] }],
     ['--nodeport-addresses', { nodePortAddresses: ['primary', '10.0.0.0/8'] }],
     ['--cluster-cidr', { clusterCIDRs: ['10.244.0.0'] }],
+    ['--service-cidrs', { serviceCIDRs: ['10.96.0.0/33'] }],
+    ['--external-ip-cidrs', { externalIpCIDRs: ['198.51.100.7'] }],
     ['--hairpin-address6', { hairpinAddress6: 'fe80::1' }],
     ['--pin-path', { pinPath: 'sys/fs/bpf' }],
     ['--takeover-window', { takeoverWindowS: -1 }],

@@ -124,6 +124,20 @@ describe('shunt agent', () => {
     });
   });
 
+  it.each([
+    [[], { externalIpCIDRs: undefined, sourceRangesOnNodePorts: false }],
+    [['--external-ip-cidrs='], { externalIpCIDRs: [] }],
+    [
+      ['--external-ip-cidrs', '198.51.100.0/24,2001:db8::/32'],
+      { externalIpCIDRs: ['198.51.100.0/24', '2001:db8::/32'] },
+    ],
+    [['--source-ranges-on-node-ports'], { sourceRangesOnNodePorts: true }],
+    [['--source-ranges-on-node-ports=false'], { sourceRangesOnNodePorts: false }],
+  ])('%j says who may be reached from where', async (args, wanted) => {
+    const { options } = await optionsOf('--manifests', 'm', ...args);
+    expect(options).toMatchObject(wanted);
+  });
+
   it('takes the host name in lower case, a kubeconfig, and defaults', async () => {
     const { options } = await optionsOf('--kubeconfig', '/k', '--context', 'c');
     expect(options).toMatchObject({
@@ -175,6 +189,14 @@ describe('shunt agent', () => {
     [
       ['--manifests', 'm', '--cluster-cidr', '10.0.0.0'],
       "use --cluster-cidr '10.0.0.0': is no address range. write it like 10.0.0.0/8 or fd00::/8",
+    ],
+    [
+      ['--manifests', 'm', '--external-ip-cidrs', '198.51.100.7'],
+      "use --external-ip-cidrs '198.51.100.7': not an address range. write it like 10.0.0.0/8 or fd00::/8",
+    ],
+    [
+      ['--manifests', 'm', '--source-ranges-on-node-ports=maybe'],
+      "use --source-ranges-on-node-ports 'maybe': neither true nor false",
     ],
   ])('%j is refused', async (args, sentence) => {
     const { code, err, options } = await optionsOf(...args);
