@@ -226,7 +226,8 @@ static __always_inline int build_icmp6(struct __sk_buff *skb, struct work *w, en
 	if (what == REFUSE_TOO_BIG)
 		out->icmp.info = bpf_htonl(mtu);
 	fill_ip6(&out->ip, p, IPPROTO_ICMPV6_, sizeof(out->icmp) + quote);
-	sum += pseudo_sum(p, IPPROTO_ICMPV6_, sizeof(out->icmp) + quote);
+	/* Folded first: before Linux 6.13 a sum has 32 bits, and adding two loses the carry. */
+	sum = csum_fold(sum) + csum_fold(pseudo_sum(p, IPPROTO_ICMPV6_, sizeof(out->icmp) + quote));
 	struct icmp_msg msg = out->icmp;
 	out->icmp.csum =
 	    ~csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&msg, sizeof(msg), csum_fold(sum)));
