@@ -63,6 +63,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   function("monotonicNs", MonotonicNs);
   function("mountBpffs", MountBpffs);
   function("isBpffs", IsBpffs);
+  function("lockFile", LockFile);
   function("openHandles", OpenHandles);
   exports.Set("Map", BpfMap::Init(env, *data));
   exports.Set("Program", BpfProgram::Init(env, *data));

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <linux/magic.h>
 #include <linux/membarrier.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -96,6 +97,15 @@ Napi::Value IsBpffs(const Napi::CallbackInfo& info) {
   std::string path = StringArg(info[0], "path");
   bool is = statfs(path.c_str(), &fs) == 0 && static_cast<unsigned long>(fs.f_type) == BPF_FS_MAGIC;
   return Napi::Boolean::New(info.Env(), is);
+}
+
+Napi::Value LockFile(const Napi::CallbackInfo& info) {
+  return Guard(info.Env(), [&]() -> Napi::Value {
+    int fd = info[0].ToNumber().Int32Value();
+    bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (!locked && errno != EWOULDBLOCK) throw KernelError{errno, "flock", "lock", "file"};
+    return Napi::Boolean::New(info.Env(), locked);
+  });
 }
 
 Napi::Value OpenHandles(const Napi::CallbackInfo& info) {

@@ -11,5 +11,7 @@ Napi::Value MonotonicNs(const Napi::CallbackInfo& info);
 Napi::Value MountBpffs(const Napi::CallbackInfo& info);
 // (path) -> boolean
 Napi::Value IsBpffs(const Napi::CallbackInfo& info);
+// (fd) -> whether this open file has the lock now; until it is closed
+Napi::Value LockFile(const Napi::CallbackInfo& info);
 // () -> number of open handles in this environment
 Napi::Value OpenHandles(const Napi::CallbackInfo& info);

@@ -1,11 +1,18 @@
 import type { Source } from '../kube/source.js';
 import type { DesiredService, HealthCheck } from '../model/desired.js';
 import type { Change, Warning } from '../model/objects.js';
-import { type AttachedDevice, Attacher } from './attach.js';
-import { attachCgroupHooks, type CgroupHooksOptions, detachCgroupHooks } from './cgroup-hooks.js';
+import { Attacher } from './attach.js';
+import type { AttachedDevice } from './attached.js';
+import {
+  attachCgroupHooks,
+  type CgroupHooksOptions,
+  detachCgroupHooks,
+  lostCgroupHooks,
+} from './cgroup-hooks.js';
 import { type Counters, newCounters } from './counters.js';
 import type { Delta, Written } from './delta.js';
 import { forwardingWarnings } from './features.js';
+import { Guard } from './guard.js';
 import { HealthChecks } from './health/health-checks.js';
 import { healthCheckPlaces } from './health/places.js';
 import { ProxyHealth } from './health/proxy-health.js';
@@ -34,6 +41,8 @@ export interface AgentParts<Program> {
   cgroupId: (path: string) => bigint;
   /** Removes expired flows, a bounded number per call; resolves to how many. */
   sweepFlows: () => Promise<number>;
+  /** Pins maps again whose pins are gone; their names. */
+  restorePins: () => string[];
   log: Logger;
   /** Hears of all that the metrics are made of. */
   observer?: AgentObserver;
@@ -75,6 +84,7 @@ export class Agent<Program> {
   readonly #updater: Updater<DesiredService>;
   readonly #host: HostWatch;
   readonly #node: NodeWatch;
+  readonly #guard: Guard;
   readonly #healthChecks: HealthChecks;
   /** What health checks shall say once the maps have it; undefined: nothing any more. */
   readonly #healthDue = new Map<string, HealthCheck | undefined>();
@@ -126,6 +136,16 @@ export class Agent<Program> {
         this.#healthChecks.setPlaces(healthCheckPlaces(addresses, options.nodePortAddresses));
       },
     });
+    this.#guard = new Guard({
+      restorePins: parts.restorePins,
+      lostSocketHooks: () =>
+        this.#cgroup === undefined ? [] : lostCgroupHooks(this.#hookParts, this.#cgroup),
+      attachSocketHooks: () => this.#socketHooks(),
+      lostPrograms: () => this.#attacher.findLost(),
+      attachPrograms: (lost) => this.#node.attachAgain(lost),
+      counters,
+      log,
+    });
   }
 
   /** Resolves when everything runs; serving begins when the source has listed. @throws what netlink throws. */
@@ -140,6 +160,7 @@ export class Agent<Program> {
       synced: () => this.#synced(),
       warning: (warning) => this.#warn(warning),
     });
+    this.#guard.start();
     this.#timers = [
       setInterval(() => this.#beat(), HEARTBEAT_MS),
       setInterval(() => void this.#sweep(), SWEEP_MS),
@@ -151,6 +172,7 @@ export class Agent<Program> {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
+    this.#guard.stop();
     this.#healthChecks.close();
     this.#host.close();
     this.#node.stop();
@@ -239,18 +261,21 @@ export class Agent<Program> {
     this.#warnings.warn(field === '' ? { object } : { object, field }, message);
   }
 
+  /** Where socket hooks belong; undefined: nowhere. */
+  get #cgroup(): string | undefined {
+    return this.#p.options.socketLb === 'off' ? undefined : this.#p.cgroupPath;
+  }
+
+  get #hookParts(): CgroupHooksOptions<Program> {
+    const { hooks, pins, program, cgroupId, log } = this.#p;
+    return { hooks, pins, program, cgroupId, log, warnings: this.#warnings };
+  }
+
   #socketHooks(): void {
-    const { cgroupPath, options, hooks, pins, program, cgroupId, log } = this.#p;
-    const parts: CgroupHooksOptions<Program> = {
-      hooks,
-      pins,
-      program,
-      cgroupId,
-      log,
-      warnings: this.#warnings,
-    };
-    if (options.socketLb === 'off' || cgroupPath === undefined) detachCgroupHooks(parts);
-    else if (attachCgroupHooks(parts, cgroupPath)) log.info({ cgroup: cgroupPath }, 'socket hooks attached');
+    const cgroup = this.#cgroup;
+    if (cgroup === undefined) detachCgroupHooks(this.#hookParts);
+    else if (attachCgroupHooks(this.#hookParts, cgroup))
+      this.#p.log.info({ cgroup }, 'socket hooks attached');
   }
 
   #beat(): void {

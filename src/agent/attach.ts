@@ -1,3 +1,4 @@
+import { type Attached, type AttachedDevice, isStillThere, type LostProgram } from './attached.js';
 import type { Counters } from './counters.js';
 import type { Device, DeviceClass } from './devices.js';
 import { codeOf, messageOf } from './errors.js';
@@ -23,22 +24,6 @@ export interface AttacherOptions<Program> {
   log: Logger;
   warnings: WarningLog;
   counters: Counters;
-}
-
-/** What hangs at one hook of a device. */
-interface Attached {
-  hook: DeviceHook;
-  /** Name in the pin directory; undefined for a clsact filter. */
-  pin: string | undefined;
-  /** Name of the program of this load that was put there; undefined: still that of an earlier agent. */
-  program: string | undefined;
-}
-
-export interface AttachedDevice {
-  ifindex: number;
-  name: string;
-  class: DeviceClass;
-  hooks: { hook: DeviceHook; program: string; how: 'tcx' | 'clsact' | 'xdp' }[];
 }
 
 /** Programs by class. Egress before ingress: replies can be restored before the first packet is translated. */
@@ -137,6 +122,24 @@ export class Attacher<Program> {
     }
     this.#devices = wanted;
     return { retry };
+  }
+
+  /** What was attached and is so no longer. */
+  findLost(): LostProgram[] {
+    const kernel = { hooks: this.#o.hooks, links: this.#links };
+    return [...this.#devices.values()].flatMap(({ ifindex, name: device }) =>
+      [...(this.#attached.get(ifindex)?.values() ?? [])]
+        .filter((attached) => this.#attempt(() => isStillThere(attached, ifindex, kernel)) === false)
+        .map(({ hook }) => ({ ifindex, device, hook })),
+    );
+  }
+
+  /** The next reconcile attaches it anew. */
+  forget({ ifindex, hook }: LostProgram): void {
+    const hooks = this.#attached.get(ifindex);
+    const pin = hooks?.get(hook)?.pin;
+    if (pin !== undefined) this.#links.forget(pin);
+    hooks?.delete(hook);
   }
 
   #wants(device: Device, hook: DeviceHook): boolean {

@@ -70,6 +70,21 @@ function updatePinned<Program>(o: CgroupHooksOptions<Program>, program: string, 
   }
 }
 
+/** Socket hooks that somebody has detached from the cgroup, or whose pin is gone, which comes to the same. */
+export function lostCgroupHooks<Program>(o: CgroupHooksOptions<Program>, cgroupPath: string): string[] {
+  const id = o.cgroupId(cgroupPath);
+  const present = new Set(o.pins.list());
+  return SOCKET_HOOKS.map(({ program }) => program).filter((program) => {
+    if (!present.has(program)) return true;
+    const link = o.hooks.openPinned(o.pins.path(program));
+    try {
+      return link.info.cgroupId !== undefined && link.info.cgroupId !== id;
+    } finally {
+      link.close();
+    }
+  });
+}
+
 /** For --socket-lb=off, and when the cgroup is gone. */
 export function detachCgroupHooks<Program>(o: CgroupHooksOptions<Program>): void {
   const present = new Set(o.pins.list());

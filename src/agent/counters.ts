@@ -46,6 +46,8 @@ export interface Counters {
   hostResyncs: number;
   attaches: number;
   attachErrors: number;
+  /** Programs and pins that somebody else had removed, put back. */
+  restored: number;
   fibGenerations: number;
   /** Expired flows removed. */
   flowsSwept: number;
@@ -64,6 +66,7 @@ export function newCounters(): Counters {
     hostResyncs: 0,
     attaches: 0,
     attachErrors: 0,
+    restored: 0,
     fibGenerations: 0,
     flowsSwept: 0,
   };

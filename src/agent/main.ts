@@ -27,7 +27,7 @@ const LOCK_WAIT_MS = 5000;
 const SWEEP_ENTRIES = 4096;
 
 /**
- * Runs the agent until SIGTERM or SIGINT. Whatever ends it, the data path goes on without it.
+ * Runs the agent until SIGTERM, SIGINT or SIGHUP (its terminal went; files are watched, there is nothing to reload). Whatever ends it, the data path goes on without it.
  * @returns the exit code: 0 after a signal, 1 when it could not start; the reason is logged.
  */
 export async function runAgent(
@@ -71,7 +71,8 @@ export async function runAgent(
 
 function signalled(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+      process.once(signal, () => resolve(signal));
   });
 }
 
@@ -148,6 +149,7 @@ function makeAgent(
       const { expired, orphans } = sweeper.step(SWEEP_ENTRIES);
       return expired + orphans;
     },
+    restorePins: () => datapath.restorePins(),
     log,
     observer,
   });

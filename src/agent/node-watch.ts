@@ -1,6 +1,7 @@
 import type { Change } from '../model/objects.js';
 import { computeNodeAddresses, computeSnatSources, type NodeAddress } from './addresses.js';
 import type { Attacher } from './attach.js';
+import type { LostProgram } from './attached.js';
 import type { Counters } from './counters.js';
 import { classifyDevices, type Device, type DeviceClass, routeDevices } from './devices.js';
 import { messageOf } from './errors.js';
@@ -12,7 +13,7 @@ import type { AgentOptions } from './options.js';
 export interface NodeWatchOptions {
   options: Pick<AgentOptions, 'nodeName' | 'devices' | 'nodePortAddresses'>;
   host: Pick<HostWatch, 'links' | 'addresses' | 'defaultRoutes'>;
-  attacher: Pick<Attacher<unknown>, 'adopt' | 'reconcile' | 'ifindexes' | 'xdpDevices'>;
+  attacher: Pick<Attacher<unknown>, 'adopt' | 'reconcile' | 'ifindexes' | 'xdpDevices' | 'forget'>;
   tables: NodeTables;
   counters: Counters;
   log: Logger;
@@ -79,6 +80,12 @@ export class NodeWatch {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    this.#settle();
+  }
+
+  /** Attaches anew what somebody has detached. */
+  attachAgain(lost: readonly LostProgram[]): void {
+    for (const program of lost) this.#o.attacher.forget(program);
     this.#settle();
   }
 

@@ -1,3 +1,4 @@
+import { codeOf } from './errors.js';
 import type { HookPort, LinkHandle, PinDirectory } from './hook-port.js';
 import type { Logger } from './log.js';
 import { type DeviceHook, linkPinName, parseLinkPinName } from './pins.js';
@@ -57,6 +58,16 @@ export class PinnedLinks<Program> {
       this.pins.remove(pin);
       return false;
     });
+  }
+
+  /** Whether the pin is there and its link hangs on that device. */
+  holds(pin: string, ifindex: number): boolean {
+    try {
+      return this.#with(pin, (link) => link.info.ifindex === ifindex);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   /** Detaches what is still attached and removes the pin. */

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Abi, type LbSettings, readAbi, SETTING_READ_ONLY } from '../abi/index.js';
 import {
@@ -13,8 +13,16 @@ import type { MapDump } from '../plan/index.js';
 import { ConfigWords } from './config.js';
 import { DatapathError } from './handles.js';
 import { KernelMapStore, statsShards } from './kernelStore.js';
-import { lockPinPath } from './lock.js';
-import { layoutDirectory, linksDirectory, makePinDirectories, openPinnedMaps, RODATA_PIN } from './pins.js';
+import { inodeOf, lockPinPath } from './lock.js';
+import {
+  layoutDirectory,
+  linksDirectory,
+  makePinDirectories,
+  openPinnedMaps,
+  pinMissing,
+  pinNewMaps,
+  RODATA_PIN,
+} from './pins.js';
 import { MapReader } from './read.js';
 import { readRodata } from './rodata.js';
 import { FlowSweeper, type FlowTimeouts } from './sweep.js';
@@ -50,6 +58,7 @@ export class Datapath implements Disposable {
   readonly store: KernelMapStore;
   readonly config: ConfigWords;
   readonly reader: MapReader;
+  #inode: number | undefined;
 
   constructor(
     readonly pinPath: string,
@@ -57,8 +66,9 @@ export class Datapath implements Disposable {
     readonly object: BpfObject,
     /** Maps that were pinned before this start: traffic is being served by them. */
     readonly reusedMaps: ReadonlySet<string>,
-    readonly release: () => void,
+    private release: () => void,
   ) {
+    this.#inode = inodeOf(pinPath);
     const map = (name: string) => object.map(name);
     this.store = new KernelMapStore({ abi, map, grace: membarrier });
     this.config = new ConfigWords(abi, map);
@@ -92,6 +102,22 @@ export class Datapath implements Disposable {
     return new FlowSweeper({ abi: this.abi, map, now: monotonicNs, ...(timeouts ? { timeouts } : {}) });
   }
 
+  /**
+   * Pins again what somebody has unpinned, or replaced by something else; the names. Without it the next agent
+   * would begin with empty maps.
+   * @throws DatapathError EBUSY when the directory was removed and another agent has made it anew.
+   */
+  restorePins(): string[] {
+    makePinDirectories(this.pinPath);
+    if (inodeOf(this.pinPath) !== this.#inode) {
+      const release = lockPinPath(this.pinPath);
+      this.release();
+      if (release) this.release = release;
+      this.#inode = inodeOf(this.pinPath);
+    }
+    return pinMissing(this.pinPath, [...this.abi.maps.keys()], this.object);
+  }
+
   /** Closes handles and gives up the lock; pins and attachments go on. */
   close(): void {
     this.object.close();
@@ -111,7 +137,8 @@ export async function openDatapath(options: DatapathOptions): Promise<Datapath> 
   const objectPath = options.objectPath ?? bpfObjectPath();
   const abi = readAbi(readObject(objectPath));
   makePinDirectories(options.pinPath);
-  const release = await lockPinPath(options.pinPath);
+  const release = lockPinPath(options.pinPath);
+  if (!release) throw goneMeanwhile(options.pinPath);
   const opened: Disposable[] = [];
   try {
     const sizes = entriesByMap(abi, options.sizes ?? {});
@@ -125,7 +152,7 @@ export async function openDatapath(options: DatapathOptions): Promise<Datapath> 
       ...(options.programs ? { programs: options.programs } : {}),
     });
     opened.push(object);
-    pinNewMaps(options.pinPath, abi, object, new Set(pinned.keys()));
+    pinNewMaps(options.pinPath, abi.maps.keys(), object, pinned);
     const datapath = new Datapath(options.pinPath, abi, object, new Set(pinned.keys()), release);
     datapath.config.set('layout_version', LAYOUT_VERSION);
     // The object holds descriptors of its own for the maps that it reuses.
@@ -138,6 +165,12 @@ export async function openDatapath(options: DatapathOptions): Promise<Datapath> 
   }
 }
 
+/** A cleanup was quicker; EBUSY, because it is worth another try. */
+function goneMeanwhile(pinPath: string): DatapathError {
+  const text = `open ${pinPath}: it was removed while the agent started (EBUSY). Start the agent again.`;
+  return new DatapathError('EBUSY', text);
+}
+
 function readObject(path: string): Uint8Array {
   try {
     return readFileSync(path);
@@ -148,17 +181,6 @@ function readObject(path: string): Uint8Array {
       `open ${path}: cannot read the BPF object (${code}). Run \`npm run build:bpf\`.`,
     );
   }
-}
-
-function pinNewMaps(pinPath: string, abi: Abi, object: BpfObject, pinned: ReadonlySet<string>): void {
-  const directory = layoutDirectory(pinPath);
-  for (const name of abi.maps.keys()) {
-    if (!pinned.has(name)) object.map(name).pin(join(directory, name));
-  }
-  // Constants belong to this load: the former pin would show another agent's settings.
-  if (!object.mapNames.includes('.rodata')) return;
-  rmSync(join(directory, RODATA_PIN), { force: true });
-  object.map('.rodata').pin(join(directory, RODATA_PIN));
 }
 
 /** A reused map keeps the size it was made with. */

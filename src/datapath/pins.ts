@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BpfMap, BpfObject, isBpffs, type MapExpectation, mountBpffs } from '../native/index.js';
 import { DatapathError } from './handles.js';
@@ -78,4 +78,48 @@ export function openPinnedMaps(
       `Run 'shunt cleanup --pin-path ${pinPath}' and start again (this ends translated connections), or go back to the former version and sizes.\n` +
       differences.map((text) => `  ${text}`).join('\n'),
   );
+}
+
+/** Pins the maps that this load has made. */
+export function pinNewMaps(
+  pinPath: string,
+  names: Iterable<string>,
+  object: BpfObject,
+  pinned: ReadonlyMap<string, unknown>,
+): void {
+  const directory = layoutDirectory(pinPath);
+  for (const name of names) {
+    if (!pinned.has(name)) object.map(name).pin(join(directory, name));
+  }
+  // Constants belong to this load: the former pin would show another agent's settings.
+  if (!object.mapNames.includes('.rodata')) return;
+  rmSync(join(directory, RODATA_PIN), { force: true });
+  object.map('.rodata').pin(join(directory, RODATA_PIN));
+}
+
+/** Pins the maps of a load whose pins are gone or are of other maps; their names. */
+export function pinMissing(pinPath: string, names: Iterable<string>, object: BpfObject): string[] {
+  const directory = layoutDirectory(pinPath);
+  const restored: string[] = [];
+  const wanted = [...names].map((name): [string, BpfMap] => [name, object.map(name)]);
+  if (object.mapNames.includes('.rodata')) wanted.push([RODATA_PIN, object.map('.rodata')]);
+  for (const [name, map] of wanted) {
+    const path = join(directory, name);
+    if (pinnedId(path) === map.info.id) continue;
+    rmSync(path, { force: true, recursive: true });
+    map.pin(path);
+    restored.push(name);
+  }
+  return restored;
+}
+
+function pinnedId(path: string): number | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    using map = BpfMap.openPinned(path);
+    return map.info.id;
+  } catch {
+    // A link, a program, a directory: whatever it is, it is not the map.
+    return undefined;
+  }
 }

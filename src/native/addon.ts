@@ -202,6 +202,7 @@ export interface NativeAddon {
   monotonicNs(): bigint;
   mountBpffs(path: string): void;
   isBpffs(path: string): boolean;
+  lockFile(fd: number): boolean;
   openHandles(): number;
   RingBuffer: new (
     map: NativeMap,

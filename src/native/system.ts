@@ -82,6 +82,14 @@ export function isBpffs(path: string): boolean {
   return addon().isBpffs(path);
 }
 
+/**
+ * `flock()`, exclusive, without waiting: whether this open file, or directory, has the lock now. Held until the
+ * descriptor is closed, or the process ends, however it does.
+ */
+export function lockFile(fd: number): boolean {
+  return addon().lockFile(fd);
+}
+
 /** Maps, programs, links, ring buffers and netlink sockets that this thread has open; for tests of leaks. */
 export function openHandles(): number {
   return addon().openHandles();

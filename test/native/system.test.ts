@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,6 +7,7 @@ import { addon } from '../../src/native/addon.js';
 import {
   BpfMap,
   isBpffs,
+  lockFile,
   MapType,
   membarrier,
   monotonicNs,
@@ -96,4 +97,20 @@ test('counts the handles that this thread has open', () => {
   expect(openHandles()).toBe(before + 1);
   map.close();
   expect(openHandles()).toBe(before);
+});
+
+test('locks a directory for one open file at a time, whatever its path is spelt like', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lock-'));
+  const [first, second] = [
+    openSync(directory, 'r'),
+    openSync(`${directory}/../${directory.split('/').pop()}/`, 'r'),
+  ];
+  expect(lockFile(first)).toBe(true);
+  expect(lockFile(first)).toBe(true);
+  expect(lockFile(second)).toBe(false);
+  closeSync(first);
+  expect(lockFile(second)).toBe(true);
+  closeSync(second);
+  rmdirSync(directory);
+  expect(() => lockFile(first)).toThrow(/EBADF/);
 });

@@ -31,6 +31,7 @@ const COUNTERS: { [K in keyof Counters]: [name: string, help: string] } = {
   hostResyncs: ['host_resyncs', 'Times that netlink events were lost and everything was read anew'],
   attaches: ['attaches', 'Programs attached to devices and cgroups'],
   attachErrors: ['attach_errors', 'Programs that could not be attached'],
+  restored: ['restored', 'Programs and pins that somebody else had removed, put back'],
   fibGenerations: ['fib_generations', 'Times that cached next hops were made worthless'],
   flowsSwept: ['flows_swept', 'Expired flows removed'],
 };

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { Attacher } from '../../../src/agent/attach.js';
-import { attachCgroupHooks, detachCgroupHooks } from '../../../src/agent/cgroup-hooks.js';
+import { attachCgroupHooks, detachCgroupHooks, lostCgroupHooks } from '../../../src/agent/cgroup-hooks.js';
 import { newCounters } from '../../../src/agent/counters.js';
 import type { Device, DeviceClass } from '../../../src/agent/devices.js';
 import type { ClsactPlace, HookPort, LinkHandle, PinDirectory } from '../../../src/agent/hook-port.js';
@@ -258,6 +258,44 @@ describe('Attacher', () => {
     expect(reconcile([veth1])).toEqual({ retry: false });
   });
 
+  it('finds what somebody has detached or unpinned, and attaches it again', () => {
+    const kernel = new FakeKernel();
+    const { attacher, reconcile } = agent(kernel, 'force');
+    reconcile([eth0, veth1]);
+    const before = kernel.state();
+    expect(attacher.findLost()).toEqual([]);
+    (kernel.pins.get('tc_ingress@eth0') as FakeLink).ifindex = 0;
+    kernel.pins.delete('tc_egress@veth1');
+    kernel.pins.delete('xdp@eth0');
+    const lost = attacher.findLost();
+    expect(lost.map(({ hook, device: name }) => `${hook}@${name}`)).toEqual([
+      'tc_ingress@eth0',
+      'xdp@eth0',
+      'tc_egress@veth1',
+    ]);
+    kernel.calls = [];
+    for (const program of lost) attacher.forget(program);
+    reconcile([eth0, veth1]);
+    expect(kernel.calls).toEqual([
+      'tcx ingress first 2 tc_uplink_in/v1',
+      'xdp native 2 xdp_uplink/v1',
+      'tcx egress last 5 tc_pod_out/v1',
+    ]);
+    expect(kernel.state()).toEqual(before);
+    expect(attacher.findLost()).toEqual([]);
+  });
+
+  it('finds a filter that somebody has removed or replaced', () => {
+    const kernel = new FakeKernel();
+    kernel.tcx = false;
+    const { attacher, reconcile } = agent(kernel, 'off', '');
+    reconcile([veth1]);
+    expect(attacher.findLost()).toEqual([]);
+    kernel.filters.delete('5 ingress');
+    kernel.filters.set('5 egress', 'somebody_elses');
+    expect(attacher.findLost().map(({ hook }) => hook)).toEqual(['tc_egress', 'tc_ingress']);
+  });
+
   it('uses clsact filters where there is no tcx, and finds them again', () => {
     const kernel = new FakeKernel();
     kernel.tcx = false;
@@ -308,6 +346,18 @@ describe('socket hooks', () => {
     detachCgroupHooks(agent(kernel).cgroup);
     expect(kernel.calls[0]).toBe('detach cgroup connect6 0');
     expect(kernel.list()).toEqual([]);
+  });
+
+  it('names those that are gone, and attaches them again', () => {
+    const kernel = new FakeKernel();
+    const { cgroup } = agent(kernel);
+    attachCgroupHooks(cgroup, '/cg');
+    expect(lostCgroupHooks(cgroup, '/cg')).toEqual([]);
+    kernel.pins.delete('sk_connect4');
+    (kernel.pins.get('sk_recvmsg6') as FakeLink).cgroupId = 0n;
+    expect(lostCgroupHooks(cgroup, '/cg')).toEqual(['sk_recvmsg6', 'sk_connect4']);
+    attachCgroupHooks(cgroup, '/cg');
+    expect(lostCgroupHooks(cgroup, '/cg')).toEqual([]);
   });
 
   it('attaches anew when the cgroup is another one', () => {

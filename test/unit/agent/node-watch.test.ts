@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { NodeAddress, SnatSource } from '../../../src/agent/addresses.js';
+import type { LostProgram } from '../../../src/agent/attached.js';
 import { newCounters } from '../../../src/agent/counters.js';
 import type { AddressFacts, Device, DeviceClass, LinkFacts } from '../../../src/agent/devices.js';
 import type { HostChange, RouteEventFacts } from '../../../src/agent/host.js';
@@ -54,6 +55,7 @@ function setup() {
       attached.push(`${devices.map((d) => `${d.name} ${d.class}`).join(', ')} of ${existing.size}`);
       return { retry: state.retries-- > 0 };
     },
+    forget: ({ hook, device }: LostProgram) => void attached.push(`forget ${hook}@${device}`),
   };
   const addresses: NodeAddress[][] = [];
   const node = new NodeWatch({

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { removeTraces } from '../../../src/agent/cleanup.js';
+import { cleanup, removeTraces } from '../../../src/agent/cleanup.js';
 import { Samples } from '../../../src/agent/counters.js';
 import { findCgroup2, kernelProblems } from '../../../src/agent/features.js';
 import type { HookPort } from '../../../src/agent/hook-port.js';
@@ -123,5 +123,25 @@ describe('removeTraces', () => {
     rmSync(join(pinPath, 'other'), { recursive: true });
     expect(removeTraces(pinPath, ports).removed).toEqual([`directory ${pinPath}`]);
     expect(removeTraces(pinPath, ports)).toEqual({ removed: [], problems: [] });
+  });
+
+  it('leaves what is not ours in a directory that has our name', () => {
+    const pinPath = join(scratch, 'foreign');
+    mkdirSync(join(pinPath, 'v1', 'links'), { recursive: true });
+    mkdirSync(join(pinPath, 'v1', 'data'));
+    const files = ['v1/report.txt', 'v1/data/events', 'v1/links/notes'];
+    for (const file of files) writeFileSync(join(pinPath, file), '');
+    writeFileSync(join(pinPath, 'v1', 'lb_slots'), '');
+    const report = removeTraces(pinPath, { hooks: {} as HookPort<unknown>, links: [] });
+    expect(report.removed).toEqual([`pin ${join(pinPath, 'v1', 'lb_slots')}`]);
+    expect(report.problems).toHaveLength(2);
+    expect(report.problems[0]).toMatch(/links: notes in it is not Shunt's and was left alone/);
+    expect(files.map((file) => existsSync(join(pinPath, file)))).toEqual([true, true, true]);
+  });
+
+  it('does not look for anything where no agent can have pinned it', async () => {
+    const here = join(scratch, 'foreign');
+    await expect(cleanup({ pinPath: here })).rejects.toThrow(/not on a BPF file system.*--pin-path/);
+    await expect(cleanup({ pinPath: 'here' })).rejects.toThrow(/not an absolute path/);
   });
 });

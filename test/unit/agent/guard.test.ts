@@ -1,0 +1,85 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import type { LostProgram } from '../../../src/agent/attached.js';
+import { newCounters } from '../../../src/agent/counters.js';
+import { Guard } from '../../../src/agent/guard.js';
+
+const INGRESS: LostProgram = { ifindex: 2, device: 'eth0', hook: 'tc_ingress' };
+
+function setup() {
+  const lines: { level: number; msg: string; map?: string[]; hook?: string[]; program?: string[] }[] = [];
+  const state = { pins: [] as string[], hooks: [] as string[], programs: [] as LostProgram[], broken: '' };
+  const done: string[] = [];
+  const counters = newCounters();
+  const guard = new Guard({
+    restorePins: () => {
+      if (state.broken) throw new Error(state.broken);
+      return state.pins.splice(0);
+    },
+    lostSocketHooks: () => state.hooks,
+    attachSocketHooks: () => {
+      done.push('socket hooks');
+      state.hooks = [];
+    },
+    lostPrograms: () => state.programs,
+    attachPrograms: (lost) => {
+      done.push(...lost.map(({ hook, device }) => `${hook}@${device}`));
+      state.programs = [];
+    },
+    counters,
+    log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }),
+    settleMs: 5,
+  });
+  return { guard, state, done, counters, lines };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+describe('Guard', () => {
+  it('says nothing while everything is there', async () => {
+    const { guard, lines, done } = setup();
+    guard.check();
+    await settled();
+    expect([lines, done]).toEqual([[], []]);
+  });
+
+  it('puts back what was taken away, names and counts it', async () => {
+    const { guard, state, done, counters, lines } = setup();
+    Object.assign(state, { pins: ['ct_flows', 'lb_slots'], hooks: ['sk_connect4'], programs: [INGRESS] });
+    guard.check();
+    await settled();
+    expect(done).toEqual(['socket hooks', 'tc_ingress@eth0']);
+    expect(counters.restored).toBe(4);
+    expect(lines.map(({ map, hook, program }) => map ?? hook ?? program)).toEqual([
+      ['ct_flows', 'lb_slots'],
+      ['sk_connect4'],
+      ['tc_ingress@eth0'],
+    ]);
+    expect(lines.every(({ msg }) => /there again|attached again.*look for who removes them/.test(msg))).toBe(
+      true,
+    );
+  });
+
+  it('does not take a device that goes for a thief', async () => {
+    const { guard, state, done, counters } = setup();
+    state.programs = [INGRESS];
+    guard.check();
+    state.programs = [];
+    await settled();
+    expect([done, counters.restored]).toEqual([[], 0]);
+  });
+
+  it('says once what it cannot mend, and again when it comes back', () => {
+    const { guard, state, lines } = setup();
+    state.broken = 'open /p: not on a BPF file system (EINVAL). Mount one.';
+    guard.check();
+    guard.check();
+    expect(lines.map(({ msg }) => msg)).toEqual([`look after pins and hooks: ${state.broken}`]);
+    const { broken } = state;
+    state.broken = '';
+    guard.check();
+    state.broken = broken;
+    guard.check();
+    expect(lines).toHaveLength(2);
+  });
+});
