@@ -123,9 +123,21 @@ export class BenchWorld implements Disposable {
 
   #writeNode(): void {
     const { uplink, pod1, pod2 } = DEVICES;
-    this.set('lb_devices', uplink.ifindex, { class_: DEVICE_UPLINK, mtu: uplink.mtu, netns: 0, bridge: 0 });
+    this.set('lb_devices', uplink.ifindex, {
+      class_: DEVICE_UPLINK,
+      mtu: uplink.mtu,
+      netns: 0,
+      bridge: 0,
+      mac: bytesOf(uplink.mac),
+    });
     for (const pod of [pod1, pod2]) {
-      this.set('lb_devices', pod.ifindex, { class_: DEVICE_POD, mtu: pod.mtu, netns: 0, bridge: 0 });
+      this.set('lb_devices', pod.ifindex, {
+        class_: DEVICE_POD,
+        mtu: pod.mtu,
+        netns: 0,
+        bridge: 0,
+        mac: bytesOf(pod.mac),
+      });
     }
     for (const family of [4, 6] as const) {
       const addr = BOOKS[family].node;
@@ -165,4 +177,8 @@ export class BenchWorld implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function bytesOf(mac: string): Uint8Array {
+  return Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
 }

@@ -16,6 +16,8 @@ struct lb_device {
 	__u32 mtu;
 	__u32 netns;  /* a pod's: the kernel's id for its network namespace, plus 1; 0: not known */
 	__u32 bridge; /* a pod's: ifindex of the bridge that it is a port of; 0: none */
+	__u8 mac[6];  /* its own; zero: it has none */
+	__u8 pad[2];
 };
 
 struct snat_source_key {

@@ -137,6 +137,15 @@ static __always_inline void note_middle_used(struct work *w, struct ct_flow *f)
 		__sync_fetch_and_or(&peer->flags, CT_F_MIDDLE_USED);
 }
 
+/* Is a reply that comes from there restored where it arrives? Backends of flows past the stack are
+ * never pods of this node: a pod that answers for one has forged the address.
+ */
+static __always_inline int is_restored_here(const struct ct_flow *f, enum origin origin)
+{
+	return (f->flags & CT_F_RESTORE_INGRESS) && !is_middle_unused(f) &&
+	       (origin == ORIGIN_WIRE || !(f->flags & CT_F_PAST_STACK));
+}
+
 /* Does the packet open something: a SYN, a SCTP INIT, any datagram? */
 static __always_inline int is_opening(const struct pkt *p)
 {
@@ -156,4 +165,16 @@ static __always_inline int is_from_its_client(const struct ct_flow *f, enum orig
 	if (origin == ORIGIN_WIRE)
 		return !!(f->flags & CT_F_FROM_WIRE);
 	return !(f->flags & (CT_F_FROM_POD | CT_F_FROM_WIRE));
+}
+
+/* Another client has the tuple of f now: may it have the flow? Not while somebody uses it, or one
+ * forged packet would take it away. A pod that is gone leaves its flows behind, and its address.
+ */
+static __always_inline int is_given_up(const struct ct_flow *f)
+{
+	__u32 ifindex = f->ingress_ifindex;
+
+	if ((f->flags & CT_F_FROM_POD) && !bpf_map_lookup_elem(&lb_devices, &ifindex))
+		return 1;
+	return !(f->flags & CT_F_ESTABLISHED) && is_idle(f, now_ns(), 2 * TOUCH_INTERVAL_NS);
 }

@@ -43,8 +43,8 @@ __noinline int choose_backend(const struct lb_frontend *fe, int is_internal, enu
 	const struct lb_addr *client = origin == ORIGIN_NODE ? &w->no_client : &w->pkt.tuple.src;
 	__u32 seed = is_maglev(fe, is_internal) ? 0 : w->pkt.tcp_seq ^ settings.hash_seed;
 
-	seed += w->attempt;
-	return select_backend(fe, is_internal, client, hash_tuple(&w->pkt.tuple, seed), &w->choice);
+	return select_backend(fe, is_internal, client, hash_tuple(&w->pkt.tuple, seed), w->attempt,
+			      &w->choice);
 }
 
 /* XDP: does the way out take frames from this device's XDP program? */
@@ -233,7 +233,10 @@ static __always_inline int is_known_elsewhere(struct __sk_buff *skb, struct xdp_
 		return 1;
 	if (t->proto == IPPROTO_TCP_ && !is_mid_stream)
 		return 0;
-	return !!(nf_conntrack_status(skb, xdp, t) & NF_IPS_DST_NAT);
+	/* An answer to what this node asked, or to a MASQUERADE rule: it has the port of a NodePort
+	 * by chance.
+	 */
+	return !!(nf_conntrack_status(skb, xdp, t) & (NF_IPS_DST_NAT | NF_IS_REPLY));
 }
 
 /* Does a socket of that network namespace (BPF_F_CURRENT_NETNS, or the kernel's id) have a
@@ -289,6 +292,30 @@ static __noinline int is_connected_directly(void *ctx, struct work *w)
 	return dev && dev->netns && is_socket_connected(ctx, w, dev->netns - 1, 1);
 }
 
+/* May nobody on a wire have this source address? */
+static __always_inline int is_martian(const struct pkt *p)
+{
+	const struct lb_addr *src = &p->tuple.src;
+	__u8 first = bpf_ntohl(src->w[3]) >> 24;
+
+	if (p->is_v4)
+		return !first || first == 127 || first >= 224 || is_node_address(src);
+	if (!src->w[0] && !src->w[1] && !src->w[2] && bpf_ntohl(src->w[3]) <= 1)
+		return 1;
+	return bpf_ntohl(src->w[0]) >> 24 == 0xff || is_node_address(src);
+}
+
+/* XDP: is the frame for this device? A promiscuous one gets others', which tc leaves alone. */
+static __always_inline int is_to_device(struct xdp_md *xdp)
+{
+	__u16 *to = (void *)(long)xdp->data, *end = (void *)(long)xdp->data_end;
+	__u32 ifindex = xdp->ingress_ifindex;
+	struct lb_device *dev = bpf_map_lookup_elem(&lb_devices, &ifindex);
+	__u16 *mac = dev ? (void *)dev->mac : NULL;
+
+	return mac && to + 3 <= end && to[0] == mac[0] && to[1] == mac[1] && to[2] == mac[2];
+}
+
 /* Makes a flow for w->pkt from w->address_flags, origin and ifindex. On OK w->flow is its original
  * direction; w->service_id and w->reason tell about the rest. xdp: leave whatever XDP cannot
  * finish, without a trace. Not inlined: its stack must not add to that of the rewriting.
@@ -312,11 +339,14 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 			return NEW_FLOW_REFUSE;
 		return NEW_FLOW_NOT_OURS;
 	}
+	/* The stack drops these; past it nobody else would look. */
+	if (origin == ORIGIN_WIRE && is_martian(&w->pkt))
+		return NEW_FLOW_NOT_OURS;
 	w->service_id = fe->service_id;
 	is_mid_stream =
 	    t->proto == IPPROTO_TCP_ && (w->pkt.tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 	is_internal = is_internal_client(w, origin);
-	if (xdp && is_mid_stream)
+	if (xdp && (is_mid_stream || !is_to_device(ctx)))
 		return NEW_FLOW_LEAVE;
 	/* kube-proxy's connections go on with its DNAT until they end. */
 	if (is_known_elsewhere(xdp ? NULL : ctx, xdp ? ctx : NULL, t, is_mid_stream))
@@ -344,6 +374,10 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		return NEW_FLOW_REFUSE;
 	if (err || !fe) {
 		w->reason = err == SELECT_DROP ? DROP_REASON_NO_LOCAL_BACKEND : DROP_REASON_STALE;
+		return NEW_FLOW_DROP;
+	}
+	if (origin == ORIGIN_NODE && is_node_address(&w->choice.addr)) {
+		w->reason = DROP_REASON_NO_ROUTE;
 		return NEW_FLOW_DROP;
 	}
 	/* Maglev leads to the same backend as long as the list is the same. Another choice would
@@ -397,7 +431,8 @@ static __noinline int new_flow(void *ctx, struct work *w, int xdp)
 		if (w->reason)
 			return NEW_FLOW_DROP;
 	}
-	remember_affinity(fe, origin == ORIGIN_NODE ? &w->no_client : &t->src, &w->choice);
+	if (!w->attempt)
+		remember_affinity(fe, origin == ORIGIN_NODE ? &w->no_client : &t->src, &w->choice);
 	if (w->choice.affinity_hit) {
 		struct stats_service *s = stats_of(fe->service_id);
 

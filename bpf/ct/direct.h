@@ -52,6 +52,11 @@ static __noinline int new_direct_flow(struct __sk_buff *skb, struct work *w, __u
 	if (!rival)
 		return NEW_FLOW_NOT_OURS;
 	w->service_id = rival->service_id;
+	/* Two SYNs, forged, must not make what lasts for a day: the rival shows first that it is
+	 * alive. The client repeats its SYN after a second.
+	 */
+	if (t->proto == IPPROTO_TCP_ && !(rival->flags & CT_F_ESTABLISHED))
+		return NEW_FLOW_DROP;
 	__builtin_memset(&w->flow, 0, sizeof(w->flow));
 	w->flow.created_ns = now;
 	w->flow.last_seen_ns = now;

@@ -4,7 +4,7 @@
  */
 #pragma once
 #include <bpf/bpf_core_read.h>
-#include "flow.h"
+#include "touch.h"
 
 /* In the kernel, or the module, that has the lookups. Their own address would tell too, but only
  * Linux 6.4 and libbpf 1.3 know addresses of functions in modules.
@@ -38,10 +38,11 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 #define NF_IPS_SEEN_REPLY   (1ul << 1)
 #define NF_IPS_SRC_NAT      (1ul << 4)
 #define NF_IPS_DST_NAT      (1ul << 5)
+#define NF_IS_REPLY         (1ul << 62) /* ours: the ends are those of the entry's replies */
 #define NF_KNOWN            (1ul << 63)
 
 /* nf_conntrack's entry for a packet with these ends, in either direction: its status with NF_KNOWN
- * set, or 0 when there is none. One of skb and xdp is NULL.
+ * (and NF_IS_REPLY) set, or 0 when there is none. One of skb and xdp is NULL.
  */
 static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struct xdp_md *xdp,
 						    const struct ct_tuple *t)
@@ -75,7 +76,7 @@ static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struc
 		ct = bpf_xdp_ct_lookup(xdp, &key, len, &opts, sizeof(opts));
 	if (!ct)
 		return 0;
-	status = ct->status | NF_KNOWN;
+	status = ct->status | NF_KNOWN | (opts.dir ? NF_IS_REPLY : 0);
 	bpf_ct_release(ct);
 	return status;
 }
@@ -90,10 +91,15 @@ static __always_inline int is_masquerades_port(struct __sk_buff *skb, struct xdp
 	return t->proto == IPPROTO_UDP_ && (nf_conntrack_status(skb, xdp, t) & NF_IPS_SRC_NAT);
 }
 
-/* f: a datagram's flow, original direction. Asked once a second, when the flow is touched. */
-static __always_inline int is_port_lost(struct __sk_buff *skb, struct xdp_md *xdp,
-					const struct ct_flow *f)
+/* f: the flow of a client's datagram. Has somebody else got its port: a flow of ours, since the LRU
+ * dropped the reply half, or a MASQUERADE rule? The latter is asked once a second, when the flow is
+ * touched.
+ */
+static __always_inline int is_port_lost(struct __sk_buff *skb, struct xdp_md *xdp, struct work *w,
+					struct ct_flow *f)
 {
-	return f->peer.proto == IPPROTO_UDP_ && (f->flags & CT_F_PAST_STACK) &&
-	       is_idle(f, now_ns(), TOUCH_INTERVAL_NS) && is_masquerades_port(skb, xdp, &f->peer);
+	if (f->peer.proto != IPPROTO_UDP_ || !(f->flags & CT_F_PAST_STACK))
+		return 0;
+	return restore_peer(w, &w->pkt.tuple, f) ||
+	       (is_idle(f, now_ns(), TOUCH_INTERVAL_NS) && is_masquerades_port(skb, xdp, &f->peer));
 }

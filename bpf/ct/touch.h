@@ -3,18 +3,21 @@
 #pragma once
 #include "flow.h"
 
-#define ENDING_WINDOW (1u << 18)
+#define FIN_WINDOW (1u << 30) /* no receive window is larger (RFC 7323) */
+#define RST_WINDOW (1u << 24)
 
 /* Is a FIN or RST near what the other side last said it expects? RFC 5961 wants a receiver to take
- * a RST at exactly that number; bytes in flight make us see it further on. Blind forgery is left
- * with one chance in 16,384 for each packet.
+ * a RST at exactly that number; bytes in flight make us see it further on, and an ending that is
+ * not believed would keep its tuple for hours. What a forger gains is little: both sides' FINs, or
+ * a RST with nothing behind it, make us forget a connection that has been idle for a minute.
  */
 static __always_inline int is_ending_plausible(const struct work *w, const struct ct_flow *f,
 					       const struct ct_flow *peer)
 {
 	if (!(f->flags & CT_F_ESTABLISHED))
 		return 1;
-	return peer && bpf_ntohl(w->pkt.tcp_seq) - peer->ack_next < ENDING_WINDOW;
+	return peer && bpf_ntohl(w->pkt.tcp_seq) - peer->ack_next <
+			   (w->pkt.tcp_flags & TCP_RST ? RST_WINDOW : FIN_WINDOW);
 }
 
 /* FIN and RST are seen on one direction but concern both entries. A RST counts until either side
@@ -46,9 +49,21 @@ static __always_inline void mark_closing(struct work *w, const struct ct_tuple *
 	}
 }
 
-/* An LRU may drop one half of a pair. Once a second the other half is looked at (which also keeps
- * it young) and made again if it is gone.
+/* An LRU may drop one half of a pair: makes the other half again if it is gone. < 0 when another
+ * flow has its key.
  */
+static __always_inline long restore_peer(struct work *w, const struct ct_tuple *t,
+					 struct ct_flow *f)
+{
+	if (lookup_peer(w, t, f) || setting(SETTING_READ_ONLY))
+		return 0;
+	w->other = *f;
+	w->other.peer = *t;
+	w->other.next_hop.ifindex = 0;
+	return insert_flow(&w->reply, &w->other, BPF_NOEXIST);
+}
+
+/* Once a second the other half is looked at, which also keeps it young. */
 static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
 {
 	struct ct_flow *peer = lookup_peer(w, t, f);
@@ -62,11 +77,8 @@ static __always_inline void keep_peer(struct work *w, const struct ct_tuple *t, 
 	}
 	if (f->flags & CT_F_ESTABLISHED)
 		return;
-	w->other = *f;
-	w->other.peer = *t;
-	w->other.next_hop.ifindex = 0;
 	/* Another flow has the key: this one is over, and the next packet begins anew. */
-	if (insert_flow(&w->reply, &w->other, BPF_NOEXIST))
+	if (restore_peer(w, t, f))
 		f->last_seen_ns = 1;
 }
 

@@ -238,12 +238,12 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	if (way != WAY_BACKEND) {
 		if (is_draining())
 			return SOCK_ALLOW;
-		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
+		err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), 0, &c);
 		if (err == SELECT_STALE) {
 			fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
 			if (!fe)
 				return SOCK_ALLOW;
-			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), &c);
+			err = select_backend(fe, 1, &node, bpf_get_prandom_u32(), 0, &c);
 		}
 		/* With nobody to move to a datagram goes where the last one went. */
 		if (err && path == PATH_SOCK_SENDMSG &&

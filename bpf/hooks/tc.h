@@ -273,6 +273,9 @@ static __always_inline int begin_flow(struct __sk_buff *skb, struct work *w, __u
 	case NEW_FLOW_DROP:
 		return drop_skb(skb, w, w->reason, w->service_id);
 	default:
+		/* The others follow it, and are not ours either. */
+		if (w->pkt.more_frags && w->pkt.has_l4)
+			remember_fragment(&w->pkt);
 		return TC_NEXT;
 	}
 }
@@ -375,7 +378,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		if (origin != ORIGIN_NODE && (!address || (address_flags & ADDRESS_F_NODE))) {
 			t->dir = CT_REPLY;
 			f = lookup_flow(t);
-			if (f && (f->flags & CT_F_RESTORE_INGRESS) && !is_middle_unused(f)) {
+			if (f && is_restored_here(f, origin)) {
 				if (address && is_anothers_reply(w, f)) {
 					delete_pair(w, t, f);
 					return TC_NEXT;
@@ -394,7 +397,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	}
 	if (f && !is_from_its_client(f, origin, skb->ifindex)) {
 		/* rp_filter and the CNI's policy judge what claims to be another's packet. */
-		if ((f->flags & CT_F_ESTABLISHED) || !is_opening(&w->pkt))
+		if (!is_opening(&w->pkt) || !is_given_up(f))
 			return TC_NEXT;
 		delete_pair(w, t, f);
 		f = NULL;
@@ -402,7 +405,7 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 	if (f) {
 		enum flow_verdict verdict = check_original(w, &f);
 
-		if (verdict == FLOW_USE && f && is_port_lost(skb, NULL, f)) {
+		if (verdict == FLOW_USE && f && is_port_lost(skb, NULL, w, f)) {
 			delete_pair(w, t, f);
 			verdict = FLOW_NEW;
 		}
@@ -481,11 +484,16 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 	return restore_skb(skb, f);
 }
 
-/* An ICMP error about a translated flow goes the way of the flow. is_egress: the side where replies
- * are restored on their way out.
- */
-__noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
+enum side {
+	SIDE_WIRE_IN = 0,
+	SIDE_OUT = 1, /* replies are restored on their way out */
+	SIDE_POD_IN = 2,
+};
+
+/* An ICMP error about a translated flow goes the way of the flow. */
+__noinline int handle_icmp(struct __sk_buff *skb, enum side side)
 {
+	int is_egress = side == SIDE_OUT;
 	struct work *w = get_work();
 
 	if (!w)
@@ -511,6 +519,8 @@ __noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
 	f = lookup_flow(&w->pkt.tuple);
 	if (f && !!(f->flags & CT_F_RESTORE_INGRESS) == is_egress)
 		f = NULL;
+	if (f && !is_egress && !is_restored_here(f, side == SIDE_POD_IN ? ORIGIN_POD : ORIGIN_WIRE))
+		return TC_NEXT;
 	if (!f) {
 		if (is_egress && !setting(SETTINGS_WITH_MIDDLE))
 			return TC_NEXT;
@@ -539,12 +549,12 @@ __noinline int handle_icmp(struct __sk_buff *skb, int is_egress)
 }
 
 /* Parses; on anything but a packet with ports *verdict is final. */
-static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, int is_egress,
+static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w, enum side side,
 					  int is_bare, int *verdict)
 {
 	int parsed = parse_skb(skb, &w->pkt, is_bare);
 
-	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, is_egress) : TC_NEXT;
+	*verdict = parsed == PARSE_ICMP ? handle_icmp(skb, side) : TC_NEXT;
 	return parsed == PARSE_OK;
 }
 
@@ -557,7 +567,7 @@ int tc_pod_in(struct __sk_buff *skb)
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 0, 0, &verdict))
+	if (!is_port_packet(skb, w, SIDE_POD_IN, 0, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_POD);
 }
@@ -588,7 +598,7 @@ int tc_pod_out(struct __sk_buff *skb)
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 1, 0, &verdict))
+	if (!is_port_packet(skb, w, SIDE_OUT, 0, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
@@ -606,7 +616,7 @@ static __always_inline int handle_uplink_in(struct __sk_buff *skb, int is_bare)
 	 */
 	if (!w || skb->pkt_type != PACKET_HOST_ || skb->vlan_present)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 0, is_bare, &verdict))
+	if (!is_port_packet(skb, w, SIDE_WIRE_IN, is_bare, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_WIRE);
 }
@@ -618,7 +628,7 @@ static __always_inline int handle_uplink_out(struct __sk_buff *skb, int is_bare)
 
 	if (!w)
 		return TC_NEXT;
-	if (!is_port_packet(skb, w, 1, is_bare, &verdict))
+	if (!is_port_packet(skb, w, SIDE_OUT, is_bare, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
 	/* Only what a local socket sent has not come in by a device. */

@@ -5,6 +5,15 @@
 #pragma once
 #include "tc.h"
 
+/* What may be written to: a test run must leave the real entry alone. */
+static __always_inline struct ct_flow *writable(struct work *w, struct ct_flow *f)
+{
+	if (!setting(SETTING_READ_ONLY))
+		return f;
+	w->flow = *f;
+	return &w->flow;
+}
+
 /* Makes sure that the flow's next hop is known and takes this packet; otherwise 0. */
 static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, struct ct_flow *f)
 {
@@ -13,8 +22,9 @@ static __always_inline int resolve_next_hop(struct xdp_md *xdp, struct work *w, 
 	if (!is_next_hop_valid(nh)) {
 		w->reply = f->peer;
 		if (lookup_route(xdp, w, xdp->ingress_ifindex, &w->reply.dst, &w->reply.src) !=
-			BPF_FIB_LKUP_RET_SUCCESS ||
-		    !can_transmit(xdp->ingress_ifindex, w->fib.ifindex))
+		    BPF_FIB_LKUP_RET_SUCCESS)
+			return 0;
+		if (device_class(w->fib.ifindex) == DEVICE_LAYER3)
 			return 0;
 		store_next_hop(nh, &w->fib);
 	}
@@ -80,6 +90,7 @@ int xdp_uplink(struct xdp_md *xdp)
 		if (f && (f->flags & CT_F_PAST_STACK) && is_draining() && is_left_over(t, f))
 			return leave_to_tc(w);
 		if (f && (f->flags & CT_F_PAST_STACK)) {
+			f = writable(w, f);
 			if (is_anothers_reply(w, f) || is_masquerades_port(NULL, xdp, t) ||
 			    !resolve_next_hop(xdp, w, f))
 				return leave_to_tc(w);
@@ -97,7 +108,8 @@ int xdp_uplink(struct xdp_md *xdp)
 		if (!(f->flags & CT_F_PAST_STACK) ||
 		    !is_from_its_client(f, ORIGIN_WIRE, xdp->ingress_ifindex))
 			return XDP_PASS;
-		if (is_flow_over(w, f) || is_port_lost(NULL, xdp, f) ||
+		f = writable(w, f);
+		if (is_flow_over(w, f) || is_port_lost(NULL, xdp, w, f) ||
 		    !resolve_next_hop(xdp, w, f))
 			return leave_to_tc(w);
 		if (check_handshake(w, &f) == FLOW_FULL || !f)

@@ -101,9 +101,10 @@ static __always_inline int choose(struct choice *c, __u32 id, const struct lb_ba
 
 /* Chooses a backend of one scope for a new flow; remember_affinity() follows when it was made.
  * client: all zero for this node itself. hash: same for every hook that sees the same packet.
+ * attempt: how many choices were no use already; each leads to the next slot.
  */
 static __always_inline int select_backend(const struct lb_frontend *fe, int is_internal,
-					  const struct lb_addr *client, __u32 hash,
+					  const struct lb_addr *client, __u32 hash, __u32 attempt,
 					  struct choice *c)
 {
 	__u64 run = *(volatile __u64 *)(is_internal ? &fe->internal : &fe->external);
@@ -121,7 +122,7 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 			return SELECT_DROP;
 		return SELECT_REFUSE;
 	}
-	if (flags & FRONTEND_F_AFFINITY) {
+	if ((flags & FRONTEND_F_AFFINITY) && !attempt) {
 		__u64 now = bpf_ktime_get_coarse_ns();
 
 		akey.client = *client;
@@ -139,7 +140,7 @@ static __always_inline int select_backend(const struct lb_frontend *fe, int is_i
 	}
 	if (setting(SETTING_FIXED_CHOICE) && !is_maglev)
 		hash = 0;
-	slot = LB_RUN_BASE(run) + hash % LB_RUN_COUNT(run);
+	slot = LB_RUN_BASE(run) + (hash + attempt) % LB_RUN_COUNT(run);
 	id = bpf_map_lookup_elem(&lb_slots, &slot);
 	if (!id)
 		return SELECT_STALE;

@@ -7,7 +7,7 @@ static __always_inline void emit_event(struct work *w, __u16 kind, __u32 reason,
 {
 	struct lb_event *e;
 
-	if (!settings.event_sample)
+	if (!settings.event_sample || setting(SETTING_READ_ONLY))
 		return;
 	if (settings.event_sample > 1 && bpf_get_prandom_u32() % settings.event_sample)
 		return;

@@ -175,6 +175,9 @@ static __always_inline int parse_v6(struct pkt *p, void *data, void *data_end)
 	p->plain = 1;
 	__builtin_memcpy(&p->tuple.src, &ip->saddr, 16);
 	__builtin_memcpy(&p->tuple.dst, &ip->daddr, 16);
+	/* ::ffff:a.b.c.d on a wire is nobody; here it would be IPv4's a.b.c.d. */
+	if (addr_is_v4(&p->tuple.src) || addr_is_v4(&p->tuple.dst))
+		return PARSE_NOT_OURS;
 	next = ip->nexthdr;
 	if (next == IPPROTO_ICMPV6_) {
 		p->tuple.proto = next;

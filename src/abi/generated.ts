@@ -1,7 +1,7 @@
 // Written by `npm run gen` from build/bpf/shunt.bpf.o; do not edit.
 // Field names are those of bpf/abi/*.h. Offsets are read from the loaded object, never from here.
 
-export const ABI_HASH = 0xb9138cf3429cd58dn;
+export const ABI_HASH = 0xc8c688f4ca130847n;
 
 /** struct ct_flow, 128 bytes */
 export interface CtFlow {
@@ -93,12 +93,13 @@ export interface LbConfig {
   drain: bigint;
 }
 
-/** struct lb_device, 16 bytes */
+/** struct lb_device, 24 bytes */
 export interface LbDevice {
   class_: number;
   mtu: number;
   netns: number;
   bridge: number;
+  mac: Uint8Array; // 6 bytes
 }
 
 /** struct lb_event, 88 bytes */

@@ -14,6 +14,8 @@ export interface LinkFacts {
   master?: number;
   /** IFLA_LINK_NETNSID: present when the peer lives in another network namespace. */
   peerNetnsId?: number;
+  /** Hardware address, colon-separated; of other lengths, or absent, without Ethernet. */
+  mac?: string;
 }
 
 /** A subset of src/native's AddressInfo. */
@@ -53,6 +55,8 @@ export interface Device {
   kind: string | undefined;
   /** Ifindex of the bridge that a pod's device is a port of. */
   bridge?: number;
+  /** Ethernet address, colon-separated. */
+  mac?: string;
   /** A pod's: the kernel's id for the network namespace of the other end, plus 1. */
   netns?: number;
 }
@@ -65,6 +69,7 @@ export interface HostFacts {
   internalIPs: readonly string[];
 }
 
+const MAC = /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/;
 const IFF_LOOPBACK = 0x8;
 const IFF_POINTOPOINT = 0x10;
 const SCOPE_GLOBAL = 0;
@@ -114,6 +119,7 @@ export function classifyDevices(
       kind: link.kind,
       ...context.bridgeOf(link, deviceClass),
       ...netnsOf(link, deviceClass),
+      ...(link.mac && MAC.test(link.mac) ? { mac: link.mac } : {}),
     }))
     .sort((a, b) => a.ifindex - b.ifindex);
 }

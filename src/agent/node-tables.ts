@@ -41,6 +41,8 @@ export interface NodeTables {
 /** lb_config.drain: the operator's is 1 (`shunt takeover --undo`). */
 const DRAIN_WHILE_FILLING = 2n;
 
+const NO_MAC = '00:00:00:00:00:00';
+
 const CLASS_VALUES: Record<DeviceClass, number> = {
   pod: DEVICE_POD,
   overlay: DEVICE_OVERLAY,
@@ -84,7 +86,10 @@ export class KernelNodeTables implements NodeTables {
     this.#devices.write(
       devices.map((d) => [
         d.ifindex,
-        { class_: CLASS_VALUES[d.class], mtu: d.mtu, netns: d.netns ?? 0, bridge: d.bridge ?? 0 },
+        {
+          ...{ class_: CLASS_VALUES[d.class], mtu: d.mtu, netns: d.netns ?? 0, bridge: d.bridge ?? 0 },
+          mac: Uint8Array.from((d.mac ?? NO_MAC).split(':'), (byte) => Number.parseInt(byte, 16)),
+        },
       ]),
     );
   }

@@ -252,8 +252,8 @@ function cases(b: Book): Row[] {
       given,
       steps: [
         ...t.open(),
-        t.says({ flags: 'FA', seq: 900_000_001, ack: 5001 }),
-        t.hears({ flags: 'FA', seq: 900_000_001, ack: 1001 }, { flows: t.flows('flows', ESTABLISHED) }),
+        t.says({ flags: 'FA', seq: 2_000_000_001, ack: 5001 }),
+        t.hears({ flags: 'FA', seq: 2_000_000_001, ack: 1001 }, { flows: t.flows('flows', ESTABLISHED) }),
         { ...t.again({ flags: 'S', seq: 2000 }), before: toSecond },
       ],
     },

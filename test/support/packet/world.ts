@@ -23,7 +23,7 @@ import {
   type StatsService,
 } from '../../../src/abi/index.js';
 import { BpfObject, bpfObjectPath } from '../../../src/native/index.js';
-import { type Bytes, parseIp } from './bytes.js';
+import { type Bytes, parseIp, parseMac } from './bytes.js';
 import { TypedArray, TypedMap } from './maps.js';
 import { DEVICES, type DeviceName, makeNetwork } from './netns.js';
 import { type ServiceSpec, TestService } from './services.js';
@@ -163,7 +163,13 @@ export class PacketWorld implements Disposable {
     this.made = [];
     const node = ADDRESS_F_NODE | ADDRESS_F_NODE_PORTS;
     for (const [name, d] of Object.entries(DEVICES)) {
-      this.devices.set(d.ifindex, { class_: lb_device_class[d.class], mtu: d.mtu, netns: 0, bridge: 0 });
+      this.devices.set(d.ifindex, {
+        class_: lb_device_class[d.class],
+        mtu: d.mtu,
+        netns: 0,
+        bridge: 0,
+        mac: parseMac(d.mac),
+      });
       if (!('ip4' in d)) continue;
       const primary = name === 'uplink' ? ADDRESS_F_PRIMARY : 0;
       for (const [family, addr] of [

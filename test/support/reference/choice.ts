@@ -122,10 +122,10 @@ export class Chooser {
   ): Choice {
     const slots = this.slots(target, internal);
     if (typeof slots === 'string') return slots;
-    const known = this.remembered(target, internal, client);
+    const known = attempt === 0 ? this.remembered(target, internal, client) : undefined;
     if (known) return { backend: known, remembered: true };
     const seed = target.service.maglev ? 0 : (swap32(seq) ^ this.#settings.hashSeed) >>> 0;
-    const backend = slots[hashEnds(e, proto, seed + attempt) % slots.length] as Backend;
+    const backend = slots[((hashEnds(e, proto, seed) + attempt) >>> 0) % slots.length] as Backend;
     return backend.condition === 'gone' ? 'stale' : { backend, remembered: false };
   }
 }

@@ -48,6 +48,14 @@ export function hopOf(env: Environment, route: Route): NextHop | undefined {
 export const xdpReaches = (env: Environment, on: DeviceName, out: DeviceName): boolean =>
   on === out || env.xdpDevices.has(out);
 
+/** Sources that nobody on a wire may have; the stack drops them. */
+function isMartian(ip: string, chooser: Environment['chooser']): boolean {
+  if (chooser.isNode(ip)) return true;
+  if (ip.includes(':')) return ip === '::' || ip === '::1' || /^ff[0-9a-f]{2}:/.test(ip);
+  const first = Number(ip.split('.')[0]);
+  return first === 0 || first === 127 || first >= 224;
+}
+
 export function begin(env: Environment, v: View, origin: Origin, on: DeviceName, xdp = false): Begun {
   const { chooser, settings, flows } = env;
   const { src, dst } = v.ends;
@@ -56,6 +64,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
     const address = chooser.address(dst);
     return address?.clusterIp && !address.node ? { what: 'refuse', serviceId: 0 } : { what: 'pass' };
   }
+  if (origin === 'wire' && isMartian(src, chooser)) return { what: 'pass' };
   const { service } = target;
   const serviceId = service.id;
   const drop = (reason: string): Begun => (xdp ? { what: 'pass' } : { what: 'drop', reason, serviceId });
@@ -66,15 +75,15 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
   if (!chooser.isAllowed(target, src, origin === 'node')) return drop('SOURCE_RANGE');
   const client = origin === 'node' ? NODE_CLIENT : src;
   const pick = (attempt: number) => chooser.choose(target, internal, client, v.ends, v.proto, v.seq, attempt);
+  let attempt = 0;
   let choice = pick(0);
   // A local socket's packet cannot be sent to this node's own address.
-  for (let i = 1; i <= 4 && origin === 'node' && typeof choice === 'object'; i++) {
-    if (!chooser.isNode(choice.backend.ip)) break;
-    choice = pick(i);
-  }
+  const isOwn = () => typeof choice === 'object' && origin === 'node' && chooser.isNode(choice.backend.ip);
+  while (isOwn() && attempt < 4) choice = pick(++attempt);
   if (choice === 'refuse') return { what: 'refuse', serviceId };
   if (choice === 'drop') return drop('NO_LOCAL_BACKEND');
   if (choice === 'stale') return drop('STALE');
+  if (isOwn()) return drop('NO_ROUTE');
   if (midstream && (!service.maglev || v.flags.includes('R'))) return { what: 'refuse', serviceId };
   const { backend } = choice;
   const conn: Conn = {
@@ -129,7 +138,7 @@ export function begin(env: Environment, v: View, origin: Origin, on: DeviceName,
       return drop('SNAT_PORTS');
     }
   }
-  if (!choice.remembered) chooser.remember(target, client, backend);
+  if (!choice.remembered && attempt === 0) chooser.remember(target, client, backend);
   return { what: 'flow', conn };
 }
 

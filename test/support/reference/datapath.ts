@@ -69,7 +69,7 @@ export class ReferenceDatapath {
     if (hook === 'xdp_uplink') return v ? this.#xdp(v, on) : { verdict: 'XDP_PASS', out: frame };
     if (!v) return { verdict: 'TCX_NEXT', out: frame };
     const fromSocket = cameBy === undefined;
-    if (v.kind === 'icmp') return this.#icmp(v, hook.endsWith('_out'), fromSocket);
+    if (v.kind === 'icmp') return this.#icmp(v, hook, fromSocket);
     if (hook === 'tc_pod_in') return this.#client(v, 'pod', on);
     if (hook === 'tc_uplink_in') return this.#client(v, 'wire', on);
     const reply = this.#towardsClient(v);
@@ -127,7 +127,8 @@ export class ReferenceDatapath {
       }
       if (origin !== 'node' && (!address || address.node)) {
         const reply = flows.findReply(v.proto, v.ends);
-        if (reply && isRestoredAtIngress(reply) && (reply.role !== 'middle' || reply.used)) {
+        const isHere = origin === 'wire' || reply?.way !== 'past';
+        if (reply && isHere && isRestoredAtIngress(reply) && (reply.role !== 'middle' || reply.used)) {
           if (!address || !isAnothersReply(v, reply)) return this.#restore(v, reply);
           flows.remove(reply);
           return this.#pass(v);
@@ -137,7 +138,7 @@ export class ReferenceDatapath {
     if (conn && conn.from !== clientSide(origin, on)) {
       const opens =
         v.proto === PROTOCOL.tcp ? isOpening(v) : v.proto === PROTOCOL.udp || v.chunk === SCTP_INIT;
-      if (conn.established || !opens) return this.#pass(v);
+      if (!opens || conn.established || flows.now - conn.seen <= 2) return this.#pass(v);
       flows.remove(conn);
       conn = undefined;
     }
@@ -159,7 +160,9 @@ export class ReferenceDatapath {
     const begun = begin(this.env, v, origin, on);
     if (begun.what === 'flow') return this.#forward(v, begun.conn, true);
     if (begun.what === 'refuse') return this.#refuse(v);
-    return begun.what === 'drop' ? this.#drop(begun.reason) : this.#pass(v);
+    if (begun.what === 'drop') return this.#drop(begun.reason);
+    this.#rememberFragment(v);
+    return this.#pass(v);
   }
 
   /** Does this packet of the client begin something new? */
@@ -263,8 +266,9 @@ export class ReferenceDatapath {
     return this.#pass(v, readdressed(v, conn.leaves));
   }
 
-  #icmp(v: View, egress: boolean, fromSocket: boolean): Outcome {
+  #icmp(v: View, hook: string, fromSocket: boolean): Outcome {
     const { flows, chooser } = this.env;
+    const egress = hook.endsWith('_out');
     const request = v.family === 4 ? 8 : 128;
     if ((!egress || fromSocket) && v.frame[v.l4] === request && v.frame[v.l4 + 1] === 0) {
       if (chooser.address(v.ends.dst)?.echo) return this.#redirect('ECHO', echoReply(v));
@@ -275,8 +279,11 @@ export class ReferenceDatapath {
     const answered = mirror(quote.ends);
     let conn = flows.findReply(quote.proto, answered);
     let becomes: Ends | undefined;
-    if (conn && isRestoredAtIngress(conn) !== egress) becomes = conn.arrives;
-    else {
+    if (conn && isRestoredAtIngress(conn) !== egress) {
+      const isHere = hook !== 'tc_pod_in' || conn.way !== 'past';
+      if (!egress && (!isHere || (conn.role === 'middle' && !conn.used))) return this.#pass(v);
+      becomes = conn.arrives;
+    } else {
       conn = flows.find(egress ? 'middle' : 'front', quote.proto, answered);
       becomes = conn && mirror(conn.leaves);
     }

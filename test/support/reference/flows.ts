@@ -140,7 +140,7 @@ export class FlowBook {
     if (c.proto === PROTOCOL.tcp && v.kind === 'ports') {
       const other = d === 'original' ? c.acked.reply : c.acked.original;
       const ends = /[FR]/.test(v.flags);
-      const plausible = !c.established || near(v.seq, other, 1 << 18);
+      const plausible = !c.established || near(v.seq, other, v.flags.includes('R') ? 2 ** 24 : 2 ** 30);
       if (!ends || plausible) {
         if (v.flags.includes('F')) c.fin[d] = true;
         c.rst = v.flags.includes('R');
