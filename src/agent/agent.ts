@@ -19,6 +19,8 @@ import { ProxyHealth } from './health/proxy-health.js';
 import type { HookPort, PinDirectory } from './hook-port.js';
 import { HostWatch, type NetlinkPort } from './host.js';
 import { type Logger, WarningLog } from './log.js';
+import type { Listener } from './node-ports/listeners.js';
+import { NodePortWatch } from './node-ports/watch.js';
 import type { NodeTables } from './node-tables.js';
 import { NodeWatch } from './node-watch.js';
 import type { AgentOptions } from './options.js';
@@ -41,6 +43,8 @@ export interface AgentParts<Program> {
   cgroupId: (path: string) => bigint;
   /** Removes expired flows, a bounded number per call; resolves to how many. */
   sweepFlows: () => Promise<number>;
+  /** Sockets of this node that listen. */
+  readListeners: () => Listener[];
   /** Pins maps again whose pins are gone; their names. */
   restorePins: () => string[];
   log: Logger;
@@ -86,6 +90,7 @@ export class Agent<Program> {
   readonly #node: NodeWatch;
   readonly #guard: Guard;
   readonly #healthChecks: HealthChecks;
+  readonly #nodePorts: NodePortWatch;
   /** What health checks shall say once the maps have it; undefined: nothing any more. */
   readonly #healthDue = new Map<string, HealthCheck | undefined>();
   readonly #statusFile: StatusFile | undefined;
@@ -118,6 +123,11 @@ export class Agent<Program> {
       staleMs: options.healthStaleS * 1000,
     });
     this.#healthChecks = new HealthChecks({ isHealthy: () => this.health.healthy, warnings });
+    this.#nodePorts = new NodePortWatch({
+      readListeners: parts.readListeners,
+      onWarning: (warning) => this.#warn(warning),
+      log,
+    });
     this.#host = new HostWatch({
       netlink,
       log,
@@ -132,6 +142,7 @@ export class Agent<Program> {
       counters,
       log,
       onAddresses: (addresses) => {
+        this.#nodePorts.setAddresses(addresses);
         this.#updater.setNodeAddresses(addresses);
         this.#healthChecks.setPlaces(healthCheckPlaces(addresses, options.nodePortAddresses));
       },
@@ -161,6 +172,7 @@ export class Agent<Program> {
       warning: (warning) => this.#warn(warning),
     });
     this.#guard.start();
+    this.#nodePorts.start();
     this.#timers = [
       setInterval(() => this.#beat(), HEARTBEAT_MS),
       setInterval(() => void this.#sweep(), SWEEP_MS),
@@ -174,6 +186,7 @@ export class Agent<Program> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#guard.stop();
     this.#healthChecks.close();
+    this.#nodePorts.stop();
     this.#host.close();
     this.#node.stop();
     await this.#p.source.stop();
@@ -214,7 +227,13 @@ export class Agent<Program> {
     return this.#healthChecks.stats;
   }
 
+  /** NodePorts whose number a process of this node listens on. */
+  get takenNodePorts(): number {
+    return this.#nodePorts.taken;
+  }
+
   #computed(delta: Delta<DesiredService>): void {
+    this.#nodePorts.changed(delta);
     for (const key of delta.healthChecks?.removals ?? []) this.#healthDue.set(key, undefined);
     for (const check of delta.healthChecks?.upserts ?? [])
       this.#healthDue.set(`${check.namespace}/${check.name}`, check);
@@ -228,6 +247,7 @@ export class Agent<Program> {
       this.#healthDue.clear();
       this.#healthChecks.update({ upserts, removals });
     }
+    if (!this.#stopped) this.#nodePorts.written();
     this.#p.observer?.written(written);
   }
 

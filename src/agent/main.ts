@@ -16,6 +16,7 @@ import { AgentMetrics } from './metrics/agent-metrics.js';
 import { KernelDatapathStats } from './metrics/datapath-stats.js';
 import { metricsResponder } from './metrics/responder.js';
 import { hasConntrackLookup, missingFeatures } from './missing.js';
+import { readListeners } from './node-ports/listeners.js';
 import { KernelNodeTables } from './node-tables.js';
 import type { AgentOptions } from './options.js';
 import { Servers } from './servers.js';
@@ -150,6 +151,7 @@ function makeAgent(
       return expired + orphans;
     },
     restorePins: () => datapath.restorePins(),
+    readListeners: () => readListeners(),
     log,
     observer,
   });

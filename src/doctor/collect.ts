@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { ADDRESS_F_NODE_PORTS } from '../abi/index.js';
 import { classifyDevices, type Device, type LinkFacts } from '../agent/devices.js';
 import { findCgroup2, readSysctl } from '../agent/features.js';
 import { hasConntrackLookup } from '../agent/missing.js';
+import { readListeners } from '../agent/node-ports/listeners.js';
 import { openReadOnly } from '../datapath/index.js';
 import {
   BpfLink,
@@ -28,6 +30,7 @@ import type {
   HookProgram,
   Intent,
 } from './facts.js';
+import { readHostPorts } from './host-ports.js';
 
 const CGROUP2_MAGIC = 0x63677270;
 const CAPABILITIES = { NET_ADMIN: 12n, SYS_ADMIN: 21n, PERFMON: 38n, BPF: 39n };
@@ -65,6 +68,7 @@ export async function collectFacts(intent: Intent, api: Facts['api'] | undefined
       return value === undefined ? [] : [[name, value]];
     }),
   );
+  const nft = attempt(() => ({ chains: nftChains() }));
   return {
     intent,
     features,
@@ -80,9 +84,14 @@ export async function collectFacts(intent: Intent, api: Facts['api'] | undefined
     agent: readAgent(intent.pinPath),
     kubeProxy: {
       ...(await askProxyMode()),
-      ...attempt(() => ({ chains: nftChains() })),
+      ...nft,
       legacyTables: readLines('/proc/net/ip_tables_names'),
       ipvsServices: readLines('/proc/net/ip_vs').filter((line) => /^(TCP|UDP|SCTP|FWM) /.test(line)).length,
+    },
+    nodePorts: {
+      ...readNodePorts(intent.pinPath),
+      listeners: readListeners(),
+      hostPorts: readHostPorts(nft?.chains ?? []),
     },
     ...(api !== undefined && { api }),
   };
@@ -207,6 +216,32 @@ function readAgent(pinPath: string): Facts['agent'] {
       if (seen === 0n) return { pinned: true };
       return { pinned: true, lastSeenSeconds: Number(monotonicNs() - seen) / 1e9 };
     }) ?? { pinned: true }
+  );
+}
+
+/** Those in the maps, and the addresses that they answer on. */
+function readNodePorts(pinPath: string): Pick<Facts['nodePorts'], 'served' | 'addresses'> {
+  const nothing = { served: [], addresses: [] };
+  if (readdirOf(pinPath).length === 0) return nothing;
+  return (
+    attempt(() => {
+      using datapath = openReadOnly({ pinPath });
+      const { reader } = datapath;
+      const served = reader
+        .frontends()
+        .filter(({ type }) => type === 'NodePort')
+        .map(({ namespace, name, protocol, family, port }) => ({
+          service: `${namespace}/${name}`,
+          protocol,
+          family,
+          port,
+        }));
+      const addresses = [...reader.entries('lb_addresses')].map(([ip, { flags }]) => ({
+        ip,
+        nodePorts: (flags & ADDRESS_F_NODE_PORTS) !== 0,
+      }));
+      return { served, addresses: addresses.filter(({ nodePorts }) => nodePorts) };
+    }) ?? nothing
   );
 }
 

@@ -1,4 +1,6 @@
 import type { Device, LinkFacts } from '../agent/devices.js';
+import type { Listener } from '../agent/node-ports/listeners.js';
+import type { NodePort } from '../agent/node-ports/taken.js';
 import type { PortRange, XdpMode } from '../agent/options.js';
 import type { Features, NftChain } from '../native/index.js';
 
@@ -62,6 +64,13 @@ export interface ApiFacts {
   throughService: boolean;
 }
 
+/** A port of the node that rules lead to a pod. */
+export interface HostPortFacts {
+  protocol: 'TCP' | 'UDP' | 'SCTP';
+  family: 4 | 6;
+  port: number;
+}
+
 /** Everything that is looked at, as plain data. */
 export interface Facts {
   intent: Intent;
@@ -89,6 +98,13 @@ export interface Facts {
     /** Tables of iptables-legacy that exist. */
     legacyTables: string[];
     ipvsServices: number;
+  };
+  /** NodePorts in the maps, and what else wants their numbers. */
+  nodePorts: {
+    served: NodePort[];
+    listeners: Listener[];
+    hostPorts: HostPortFacts[];
+    addresses: { ip: string; nodePorts: boolean }[];
   };
   /** undefined: no kubeconfig, not in a pod. */
   api?: ApiFacts | { error: string };

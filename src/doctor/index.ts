@@ -4,6 +4,7 @@ import { checkHooks } from './check-hooks.js';
 import { checkKernel } from './check-kernel.js';
 import { checkMounts } from './check-mounts.js';
 import { checkNetwork } from './check-network.js';
+import { checkNodePorts } from './check-node-ports.js';
 import { checkProxies } from './check-proxies.js';
 import { choicesOf } from './choices.js';
 import type { Facts } from './facts.js';
@@ -21,6 +22,7 @@ export function diagnose(facts: Facts): Report {
     ...checkKernel(facts),
     ...checkMounts(facts),
     ...checkNetwork(facts),
+    ...checkNodePorts(facts),
     ...checkCni(facts),
     ...checkHooks(facts),
     ...checkProxies(facts),

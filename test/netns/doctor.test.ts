@@ -3,13 +3,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Box, repositoryRoot } from '../../box/index.js';
 import type { Report } from '../../src/doctor/index.js';
 import { BoxApi } from '../support/cluster/api.js';
-import { Cluster } from '../support/cluster/cluster.js';
+import { Cluster, eventually } from '../support/cluster/cluster.js';
+import { standardService } from '../support/cluster/standard.js';
 
 const SHUNT = join(repositoryRoot(), 'bin/shunt');
 
 /** Answers on kube-proxy's metrics port as kube-proxy does. */
 const KUBE_PROXY = `
 require('node:http').createServer((_, response) => response.end('iptables')).listen(10249, '127.0.0.1', () => console.log('up'));`;
+
+const LISTENER = "require('node:http').createServer().listen(30080, '0.0.0.0', () => console.log('up'))";
 
 describe('shunt doctor on a node', () => {
   let cluster: Cluster;
@@ -94,6 +97,36 @@ describe('shunt doctor on a node', () => {
     expect(what(report, 'hooks/eth0/xdp')).toMatch(/\(id \d+\) \(xdp (native|generic)\) holds XDP of eth0$/);
     await box.exec('node1', ['tc', 'qdisc', 'del', 'dev', 'vetha1', 'clsact']);
     await agent.kill();
+  });
+
+  it('names processes and hostPorts that have the number of a NodePort', async () => {
+    const nodePorts = { tcp: 30080, udp: 30053 };
+    const web = standardService(box, { name: 'web', number: 1, pods: [], nodePorts });
+    cluster.apply('20-services', web.objects);
+    const agent = await startAgent();
+    const served = async () => level(await doctor('--replace-kube-proxy'), 'node-ports') === 'ok';
+    await eventually('the NodePorts to be served', served, 20_000);
+    const listener = box.spawn('node1', ['node', '-e', LISTENER]);
+    await listener.waitForLine(/^up/, 5000);
+    // As the plugin portmap writes it.
+    await box.exec('node1', ['iptables-nft', '-t', 'nat', '-N', 'CNI-HOSTPORT-DNAT']);
+    const rule = '-t nat -A CNI-HOSTPORT-DNAT -p udp -m multiport --dports 30053 -j RETURN';
+    await box.exec('node1', ['iptables-nft', ...rule.split(' ')]);
+    const report = await doctor('--replace-kube-proxy');
+    expect(what(report, 'node-ports/30080-TCP')).toBe(
+      'a process of this node listens on 0.0.0.0:30080, node port 30080/TCP of Service default/web',
+    );
+    expect(what(report, 'node-ports/30053-UDP')).toBe(
+      'a pod of this node has hostPort 30053, node port 30053/UDP of Service default/web',
+    );
+    expect(level(report, 'node-ports/30080-TCP')).toBe('warn');
+    expect(report.code).toBe(0);
+    await listener.stop();
+    for (const act of ['-F', '-X'])
+      await box.exec('node1', ['iptables-nft', '-t', 'nat', act, 'CNI-HOSTPORT-DNAT']);
+    expect(await served()).toBe(true);
+    await agent.kill();
+    cluster.apply('20-services', []);
   });
 
   it('fails a script where the agent would not start or packets would end', async () => {

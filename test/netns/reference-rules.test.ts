@@ -225,6 +225,11 @@ describe('rules that kube-proxy’s own end-to-end tests show (SEMANTICS 1, 2, 3
     expect(await nodePort(31007, 31008)).toEqual(['listener']);
     apply(service({ type: 'NodePort', ports }), ...slices(['b1']));
     await becomes('the NodePort', () => nodePort(31007, 31008), ['b1']);
+    for (const port of ['31007/TCP', '31008/UDP'])
+      await eventually(`a report of ${port}`, () =>
+        cluster.agent('node1').log.includes(`serve node port ${port}: a process of this node listens on`),
+      );
+    expect(cluster.agent('node2').log).not.toContain('serve node port 3100');
     apply(service(), ...slices(['b1']));
     await becomes('the listener again', () => nodePort(31007, 31008), ['listener']);
     await listener.stop();

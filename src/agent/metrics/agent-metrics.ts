@@ -11,6 +11,7 @@ import { type DatapathStats, ShuntMetrics } from './shunt-metrics.js';
 export interface MetricsSources {
   status(): AgentStatus;
   readonly progress: SyncProgress;
+  readonly takenNodePorts: number;
   readonly healthCheckStats: { servers: number; listening: number; failures: number };
 }
 
@@ -55,7 +56,12 @@ export class AgentMetrics implements AgentObserver {
   /** The exposition text. */
   scrape(agent: MetricsSources, datapath: DatapathStats): Promise<string> {
     this.#kubeProxy.refresh(agent.progress);
-    this.#shunt.refresh({ status: agent.status(), healthChecks: agent.healthCheckStats, datapath });
+    this.#shunt.refresh({
+      status: agent.status(),
+      healthChecks: agent.healthCheckStats,
+      takenNodePorts: agent.takenNodePorts,
+      datapath,
+    });
     return this.registry.metrics();
   }
 }

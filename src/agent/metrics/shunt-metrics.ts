@@ -15,6 +15,7 @@ export interface DatapathStats {
 
 export interface ShuntSources {
   status: AgentStatus;
+  takenNodePorts: number;
   healthChecks: { servers: number; listening: number; failures: number };
   datapath: DatapathStats;
 }
@@ -91,6 +92,10 @@ export class ShuntMetrics {
         'service_ports_without_series',
         'Service ports with traffic that got no series of their own; raise --metrics-services',
       ),
+      node_ports_taken: gauge(
+        'node_ports_taken',
+        'NodePorts whose number a process of this node listens on: the process hears nothing from outside',
+      ),
       health_check_servers: gauge('health_check_servers', 'Sockets wanted for healthCheckNodePort'),
       health_check_servers_listening: gauge(
         'health_check_servers_listening',
@@ -125,7 +130,8 @@ export class ShuntMetrics {
     for (const { atMs } of arrivals) this.#latency.observe((endedMs - atMs) / 1000);
   }
 
-  refresh({ status, healthChecks, datapath }: ShuntSources): void {
+  refresh({ status, healthChecks, takenNodePorts, datapath }: ShuntSources): void {
+    this.#gauges.node_ports_taken?.set(takenNodePorts);
     for (const [key, counter] of this.#counters) set(counter, status.counters[key]);
     this.#refreshGauges(status, healthChecks);
     for (const { reason, packets } of cleared(this.#drops, datapath.drops()))

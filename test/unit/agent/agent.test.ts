@@ -133,6 +133,7 @@ function setup(more: Partial<AgentOptionsInput> = {}) {
     cgroupPath: '/cg',
     cgroupId: () => 1n,
     sweepFlows: async () => 0,
+    readListeners: () => [],
     restorePins: () => [],
     log,
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Listener } from '../../../src/agent/node-ports/listeners.js';
 import type { Facts } from '../../../src/doctor/facts.js';
 import { diagnose } from '../../../src/doctor/index.js';
 import { run } from '../cli/fake.js';
@@ -42,6 +43,18 @@ const chains =
   (...names: [table: string, name: string][]): Change =>
   (facts) => {
     facts.kubeProxy.chains = names.map(([table, name]) => ({ family: 2, table, name }));
+  };
+
+/** A Service with NodePort 30080/TCP, and who else wants ports. */
+const wanted =
+  (o: { listeners?: Pick<Listener, 'ip' | 'family' | 'port'>[]; hostPorts?: number[] }): Change =>
+  (facts) => {
+    facts.nodePorts = {
+      served: [{ service: 'default/web', protocol: 'TCP', family: 4, port: 30_080 }],
+      addresses: [{ ip: '192.0.2.11', nodePorts: true }],
+      listeners: (o.listeners ?? []).map((listener) => ({ protocol: 'TCP', ...listener })),
+      hostPorts: (o.hostPorts ?? []).map((port) => ({ protocol: 'TCP', family: 4, port })),
+    };
   };
 
 /** What is changed on a healthy node; the findings that are not ok, as "level id". */
@@ -318,6 +331,23 @@ const CASES: [what: string, change: Change | Change[], findings: string[]][] = [
   ],
   ['a right that is missing', answer('watch services', 403), ['fail api/watch-services']],
   ['credentials that are wrong', answer('list nodes', 401), ['fail api/list-nodes']],
+  ['NodePorts that nobody else wants', wanted({}), []],
+  [
+    'a process on a NodePort',
+    wanted({ listeners: [{ ip: undefined, family: 6, port: 30080 }] }),
+    ['warn node-ports/30080-TCP'],
+  ],
+  [
+    'a process on an address without NodePorts',
+    wanted({ listeners: [{ ip: '10.9.0.1', family: 4, port: 30080 }] }),
+    [],
+  ],
+  ['a hostPort that is a NodePort', wanted({ hostPorts: [30080] }), ['warn node-ports/30080-TCP']],
+  [
+    'both',
+    wanted({ listeners: [{ ip: undefined, family: 4, port: 30080 }], hostPorts: [30080, 8080] }),
+    ['warn node-ports/30080-TCP'],
+  ],
   ['an API server without ServiceCIDRs', answer('list servicecidrs', 404), []],
   ['no right to ServiceCIDRs', answer('list servicecidrs', 403), ['info api/list-servicecidrs']],
   [

@@ -54,6 +54,7 @@ export function healthy(): Facts {
     ],
     ownPrograms: [],
     agent: { pinned: false },
+    nodePorts: { served: [], listeners: [], hostPorts: [], addresses: [] },
     kubeProxy: { chains: [], legacyTables: [], ipvsServices: 0 },
     api: { server: 'https://192.0.2.1:6443', answers: granted(), throughService: false },
   };

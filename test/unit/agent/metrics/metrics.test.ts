@@ -23,6 +23,7 @@ const status: AgentStatus = {
 const agent = {
   status: () => status,
   progress: { lastQueuedMs: 1000, lastWrittenMs: 2000, pending: () => 4 },
+  takenNodePorts: 2,
   healthCheckStats: { servers: 2, listening: 1, failures: 3 },
 };
 
