@@ -133,6 +133,7 @@ function makeAgent(
       serveAll: options.replaceKubeProxy,
       proxyName: 'shunt',
       defaultAlgorithm: options.defaultAlgorithm,
+      nodePortRange: options.nodePortRange,
       serviceCidrs: options.serviceCIDRs,
       podCidrs: options.clusterCIDRs,
       externalIpCidrs: options.externalIpCIDRs,

@@ -6,7 +6,7 @@ import type {
   SessionAffinity,
 } from '../model/objects.js';
 import type { Field, Problem } from './fields.js';
-import { canonicalIp } from './ip.js';
+import { canonicalIp, familyOf } from './ip.js';
 import { LABEL_PROXY_NAME, labelsOf, metadataOf } from './metadata.js';
 
 const SERVICE_TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const;
@@ -23,7 +23,7 @@ export function convertService(raw: Field, problems: Problem[]): ServiceObject {
   const metadata = raw.get('metadata');
   const spec = raw.get('spec');
   const type = spec.get('type').oneOf(SERVICE_TYPES, 'ClusterIP');
-  const { clusterIPs, none } = convertClusterIPs(spec);
+  const { clusterIPs, none } = convertClusterIPs(spec, problems);
   const headless = none || (clusterIPs.length === 0 && type !== 'ExternalName');
   const service: ServiceObject = {
     namespace,
@@ -59,21 +59,29 @@ export function convertService(raw: Field, problems: Problem[]): ServiceObject {
   return service;
 }
 
-function convertClusterIPs(spec: Field): { clusterIPs: string[]; none: boolean } {
+function convertClusterIPs(spec: Field, problems: Problem[]): { clusterIPs: string[]; none: boolean } {
   const list = spec.get('clusterIPs').items();
-  const entries = list.length > 0 ? list : [spec.get('clusterIP')];
+  const single = spec.get('clusterIP');
   const clusterIPs: string[] = [];
-  let none = false;
-  for (const entry of entries) {
+  for (const entry of list.length > 0 ? list : [single]) {
     const text = entry.optionalString() ?? '';
+    if (text === 'None') return { clusterIPs: [], none: true };
     if (text === '') continue;
-    if (text === 'None') {
-      none = true;
-      continue;
-    }
-    clusterIPs.push(canonicalIp(text) ?? entry.fail(`is ${JSON.stringify(text)}; use an IP address or None`));
+    const ip = canonicalIp(text) ?? entry.fail(`is ${JSON.stringify(text)}; use an IP address or None`);
+    const other = clusterIPs.find((each) => familyOf(each) === familyOf(ip));
+    if (other === undefined) clusterIPs.push(ip);
+    else
+      problems.push({
+        path: entry.path,
+        message: `${ip} is left out, ${other} is of its family; remove one`,
+      });
   }
-  return none ? { clusterIPs: [], none } : { clusterIPs, none };
+  const first = single.optionalString() ?? '';
+  if (first !== '' && clusterIPs.length > 0 && canonicalIp(first) !== clusterIPs[0]) {
+    const message = `${first} does not count, clusterIPs[0] is ${clusterIPs[0]}; write the same in both`;
+    problems.push({ path: single.path, message });
+  }
+  return { clusterIPs, none: false };
 }
 
 function convertPorts(field: Field, type: ServiceObject['type'], problems: Problem[]): ServicePortObject[] {

@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Warning } from '../model/objects.js';
 import { type ManifestObject, readDocument } from './manifest-objects.js';
-import { parseManifestText } from './manifest-text.js';
+import { parseManifestTextInTurns } from './manifest-text.js';
 import type { SourceLog } from './source.js';
 
 interface FileState {
@@ -82,7 +82,7 @@ export class ManifestDirectory {
         old.doubted = true;
         return 'doubted';
       }
-      this.#files.set(name, { signature, doubted: false, ...this.#read(name, text, old) });
+      this.#files.set(name, { signature, doubted: false, ...(await this.#read(name, text, old)) });
       return 'changed';
     } catch (error) {
       const { code = 'EIO', message } = error as NodeJS.ErrnoException;
@@ -103,18 +103,18 @@ export class ManifestDirectory {
     }
   }
 
-  #read(
+  async #read(
     name: string,
     text: string,
     old: FileState | undefined,
-  ): { objects: ManifestObject[]; warnings: Warning[] } {
-    const { documents, errors } = parseManifestText(text);
+  ): Promise<{ objects: ManifestObject[]; warnings: Warning[] }> {
+    const { documents, errors } = await parseManifestTextInTurns(text);
     const objects: ManifestObject[] = [];
     const kept = old !== undefined && old.objects.length > 0;
     const warnings: Warning[] = errors.map(({ line, message }) => ({
       object: `file ${name}`,
       field: `line ${line}`,
-      message: `${message}; correct it${kept ? ', what the file held before stays in force' : ''}`,
+      message: `${message}${kept ? '. what the file held before stays in force' : ''}`,
     }));
     // With broken syntax nobody knows what else was meant to be in the file.
     if (errors.length > 0 && kept) return { objects: old.objects, warnings };

@@ -8,8 +8,9 @@ import type {
 import { type Conversion, convert, convertWith, renderWarning } from './convert.js';
 import { convertEndpoints, type EndpointsObject } from './convert-endpoints.js';
 import { convertPod, type PodObject } from './convert-pod.js';
-import { Field } from './fields.js';
+import { Field, type Problem } from './fields.js';
 import type { ManifestDocument } from './manifest-text.js';
+import { metadataOf } from './metadata.js';
 import type { TrafficDistribution } from './pods-to-slices.js';
 
 /** Fields of a Service that only the control plane reads, which manifests do without. */
@@ -47,6 +48,12 @@ const API_VERSIONS: Record<ManifestObject['kind'], string> = {
   ServiceCIDR: 'networking.k8s.io/v1',
 };
 
+/** The other kinds of these groups: a word that is none of them is a slip of the pen. */
+const OTHER_KINDS: Record<string, string> = {
+  v1: 'Binding ComponentStatus ConfigMap Event LimitRange Namespace PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController ResourceQuota Secret ServiceAccount',
+  'discovery.k8s.io/v1': '',
+};
+
 export type ReadDocument =
   | { result: 'object'; object: ManifestObject; warnings: Warning[] }
   /** Unusable; `kind` and `key` tell whose last good version may stay. */
@@ -57,20 +64,44 @@ export type ReadDocument =
 /** One document of a file -> an object with its place. */
 export function readDocument(file: string, document: ManifestDocument): ReadDocument {
   const { kind } = document;
-  if (!isKnown(kind)) return { result: 'ignored' };
-  if (document.apiVersion !== API_VERSIONS[kind]) {
-    // Other groups have their own "Service"; an old EndpointSlice is worth a word.
-    if (document.apiVersion !== 'discovery.k8s.io/v1beta1') return { result: 'ignored' };
-    const message = `is ${document.apiVersion}, which has other fields; convert it to discovery.k8s.io/v1`;
-    const problem = { path: ['apiVersion'], message };
-    return bad(file, document, { ok: false, key: undefined, problems: [problem] });
-  }
+  const mistake = mistakeOfType(document);
+  if (mistake !== undefined)
+    return bad(file, document, { ok: false, key: keyOf(document), problems: [mistake] });
+  if (!isKnown(kind) || document.apiVersion !== API_VERSIONS[kind]) return { result: 'ignored' };
   const conversion = convertKind(kind, document.raw);
   if (!conversion.ok) return bad(file, document, conversion);
   const place = { key: conversion.key, file, line: document.lineOf([]) };
   const object = { kind, object: conversion.object, ...place } as ManifestObject;
   if (object.kind === 'Service') object.request = readRequest(document.raw);
   return { result: 'object', object, warnings: renderWarnings(file, document, conversion) };
+}
+
+/** Other groups may have a "Service" of their own, and other kinds are none of our business. */
+function mistakeOfType({ apiVersion, kind }: ManifestDocument): Problem | undefined {
+  if (isKnown(kind)) {
+    const right = API_VERSIONS[kind];
+    const isForeign = apiVersion === right || (kind !== 'EndpointSlice' && /^[^/]*\..*\//.test(apiVersion));
+    if (isForeign) return undefined;
+    const message = `is ${apiVersion}, which has no ${kind} that is served here; write ${right}`;
+    return { path: ['apiVersion'], message };
+  }
+  const others = OTHER_KINDS[apiVersion]?.split(' ');
+  if (others === undefined || others.includes(kind)) return undefined;
+  const served = Object.entries(API_VERSIONS).filter(([, version]) => version === apiVersion);
+  return {
+    path: ['kind'],
+    message: `is ${JSON.stringify(kind)}, which ${apiVersion} does not have; served here are ${served.map(([each]) => each).join(', ')}`,
+  };
+}
+
+/** For a message about an object that is not read any further. */
+function keyOf({ raw }: ManifestDocument): string | undefined {
+  try {
+    const { namespace, name } = metadataOf(new Field(raw));
+    return `${namespace}/${name}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function convertKind(kind: ManifestObject['kind'], raw: unknown): Conversion<object> {

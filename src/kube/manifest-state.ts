@@ -47,12 +47,14 @@ export function computeManifestState(
   }
   const services = admitServices(
     unique.filter((each) => each.kind === 'Service'),
+    state.nodes,
     state.warnings,
   );
   addClusterIps(services, ranges, state.warnings);
   for (const { key, object } of services) state.services.set(key, object);
   addPodSlices(state, services, pods);
   addMirroredSlices(state, unique);
+  checkSlices(state, unique);
   return state;
 }
 
@@ -72,9 +74,18 @@ function dropDuplicates(objects: readonly ManifestObject[], warnings: Warning[])
   return [...seen.values()];
 }
 
-/** Refuses what an API server refuses: a cluster IP or NodePort that another Service has. */
-function admitServices(services: readonly ManifestService[], warnings: Warning[]): ManifestService[] {
-  const owners = new Map<string, string>();
+/** Refuses what an API server refuses: a cluster IP that a Node or Service has, a NodePort that a Service has. */
+function admitServices(
+  services: readonly ManifestService[],
+  nodes: ReadonlyMap<string, NodeObject>,
+  warnings: Warning[],
+): ManifestService[] {
+  // All other ports of a cluster IP are refused: on a node's own address that would cut the node off.
+  const owners = new Map<string, string>(
+    [...nodes.values()].flatMap(({ name, internalIPs }) =>
+      internalIPs.map((ip) => [ip, `Node ${name}`] as const),
+    ),
+  );
   const admitted: ManifestService[] = [];
   for (const service of services) {
     const { object, key } = service;
@@ -87,12 +98,12 @@ function admitServices(services: readonly ManifestService[], warnings: Warning[]
     const conflict = object.type === 'ExternalName' ? undefined : claims.find(({ what }) => owners.has(what));
     if (conflict !== undefined) {
       const message =
-        `${conflict.what} belongs to Service ${owners.get(conflict.what)}; the Service is left out, ` +
+        `${conflict.what} belongs to ${owners.get(conflict.what)}; the Service is left out, ` +
         `choose another one (${service.file} line ${service.line})`;
       warnings.push({ object: `Service ${key}`, field: conflict.field, message });
       continue;
     }
-    for (const { what } of claims) owners.set(what, key);
+    for (const { what } of claims) owners.set(what, `Service ${key}`);
     admitted.push({ ...service, object: { ...object } });
   }
   return admitted;
@@ -177,4 +188,40 @@ function addMirroredSlices(state: ManifestState, objects: readonly ManifestObjec
       message: `${cause} (${file} line ${line})`,
     });
   }
+}
+
+/** A hand-made slice that serves nothing says so: in a cluster a controller makes them, and makes no such slips. */
+function checkSlices(state: ManifestState, objects: readonly ManifestObject[]): void {
+  for (const { kind, key, object, file, line } of objects) {
+    if (kind !== 'EndpointSlice' || object.headless || object.addressType === 'FQDN') continue;
+    const mistake = sliceMistake(object, state.services);
+    if (mistake === undefined) continue;
+    const [field, message] = mistake;
+    state.warnings.push({
+      object: `EndpointSlice ${key}`,
+      field,
+      message: `${message} (${file} line ${line})`,
+    });
+  }
+}
+
+function sliceMistake(
+  { namespace, serviceName, ports, endpoints }: EndpointSliceObject,
+  services: ReadonlyMap<string, ServiceObject>,
+): [field: string, message: string] | undefined {
+  const label = 'metadata.labels["kubernetes.io/service-name"]';
+  if (serviceName === undefined) return [label, 'is missing, so no Service uses this slice; set it'];
+  const service = services.get(`${namespace}/${serviceName}`);
+  if (service === undefined)
+    return [label, `there is no Service ${namespace}/${serviceName}; add or correct it`];
+  if (endpoints.length === 0 || service.headless || service.ports.length === 0) return undefined;
+  const matches = ports.some((port) =>
+    service.ports.some(({ name, protocol }) => name === port.name && protocol === port.protocol),
+  );
+  if (matches) return undefined;
+  const names = service.ports.map(({ name, protocol }) => `${name || '(no name)'}/${protocol}`).join(', ');
+  return [
+    'ports',
+    `none has the name and protocol of a port of the Service, which are ${names}; correct the name`,
+  ];
 }

@@ -1,5 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, parseAllDocuments } from 'yaml';
-import { Field, type FieldPath } from './fields.js';
+import { Composer, isAlias, isMap, isScalar, isSeq, LineCounter, type ParsedNode, Parser } from 'yaml';
+import { Field, FieldError, type FieldPath, renderPath } from './fields.js';
 
 /** One object of a manifest file, lists taken apart. */
 export interface ManifestDocument {
@@ -16,17 +16,46 @@ export interface ManifestText {
   errors: { line: number; message: string }[];
 }
 
+/** A file of megabytes takes seconds: the heartbeat and the health answers go on in between. */
+const TURN_MS = 20;
+
 /** Takes apart YAML with any number of documents. JSON is YAML. Never throws. */
 export function parseManifestText(text: string): ManifestText {
-  const lineCounter = new LineCounter();
   const result: ManifestText = { documents: [], errors: [] };
-  const parsed = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
-  if ('empty' in parsed) return result;
-  for (const document of parsed) {
+  for (const _ of readDocuments(text, result));
+  return result;
+}
+
+/** The same, leaving the event loop to others now and then. Never rejects. */
+export async function parseManifestTextInTurns(text: string): Promise<ManifestText> {
+  const result: ManifestText = { documents: [], errors: [] };
+  let since = performance.now();
+  for (const _ of readDocuments(text, result)) {
+    if (performance.now() - since < TURN_MS) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    since = performance.now();
+  }
+  return result;
+}
+
+/** Yields before every document. */
+function* readDocuments(text: string, result: ManifestText): Generator<undefined> {
+  if (text.includes('\0')) {
+    result.errors.push({ line: 1, message: 'this is no UTF-8 text; save it as UTF-8' });
+    return;
+  }
+  const lineCounter = new LineCounter();
+  const parser = new Parser(lineCounter.addNewLine);
+  const composer = new Composer({ lineCounter, prettyErrors: false, merge: true });
+  for (const document of composer.compose(parser.parse(text))) {
+    yield;
     const lineAt = (offset: number | undefined) => lineCounter.linePos(offset ?? 0).line;
     if (document.errors.length > 0) {
       const [first] = document.errors;
-      result.errors.push({ line: lineAt(first?.pos[0]), message: first?.message ?? 'no YAML' });
+      result.errors.push({
+        line: lineAt(first?.pos[0]),
+        message: `${first?.message ?? 'no YAML'}; correct it`,
+      });
       continue;
     }
     const root = document.contents;
@@ -55,10 +84,11 @@ export function parseManifestText(text: string): ManifestText {
       // A bomb of aliases throws here.
       collect(document.toJS({ maxAliasCount: 100 }), [], lineOf, result);
     } catch (error) {
-      result.errors.push({ line: lineOf([]), message: (error as Error).message });
+      const path = error instanceof FieldError ? error.path : [];
+      const field = path.length > 0 ? `${renderPath(path)} ` : '';
+      result.errors.push({ line: lineOf(path), message: `${field}${(error as Error).message}` });
     }
   }
-  return result;
 }
 
 function collect(

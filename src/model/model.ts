@@ -20,6 +20,8 @@ export interface ModelOptions {
   proxyName?: string | undefined;
   /** For Services without annotation shunt.dev/algorithm; default 'random'. */
   defaultAlgorithm?: Algorithm | undefined;
+  /** Where NodePorts are expected; others are served and reported. Absent: anywhere. */
+  nodePortRange?: { min: number; max: number } | undefined;
   /** CIDRs that spec.externalIPs may lie in. Absent: every address outside of the cluster. Empty: none. */
   externalIpCidrs?: readonly string[] | undefined;
   /** Cluster IP ranges and pod ranges where known. Those of ServiceCIDRs and of Nodes come in addition. */
@@ -99,6 +101,7 @@ export class Model {
       serveAll: options.serveAll,
       proxyName: options.proxyName ?? 'shunt',
       defaultAlgorithm: options.defaultAlgorithm ?? 'random',
+      ...(options.nodePortRange && { nodePortRange: options.nodePortRange }),
     };
     this.#registry = new Registry(rules, this.#dirty, new Set());
   }

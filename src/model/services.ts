@@ -1,6 +1,13 @@
 // Which Services count, and what of a Service does. SEMANTICS section 1.
 
-import { type Address, type Family, isUnparsable, kindOf, parseAddress } from './addresses.js';
+import {
+  type Address,
+  type AddressKind,
+  type Family,
+  isUnparsable,
+  kindOf,
+  parseAddress,
+} from './addresses.js';
 import { readAnnotations } from './annotations.js';
 import type { Algorithm } from './desired.js';
 import { isPort } from './endpoints.js';
@@ -13,7 +20,13 @@ export interface ServiceRules {
   /** The value of label service.kubernetes.io/service-proxy-name that means us. */
   readonly proxyName: string;
   readonly defaultAlgorithm: Algorithm;
+  /** NodePorts outside are served, and reported: other uses of ports were checked against these. */
+  readonly nodePortRange?: { readonly min: number; readonly max: number };
 }
+
+const NO_ADDRESS: ReadonlySet<AddressKind> = new Set(['unspecified', 'IPv4-mapped']);
+const NO_INGRESS: ReadonlySet<AddressKind> = new Set([...NO_ADDRESS, 'loopback', 'multicast', 'broadcast']);
+const NO_CLUSTER_IP: ReadonlySet<AddressKind> = new Set([...NO_INGRESS, 'link-local']);
 
 /** A port together with its place in spec.ports, for messages. */
 export interface ShapePort extends ServicePortObject {
@@ -68,6 +81,7 @@ export function readService(service: ServiceObject, rules: ServiceRules): Servic
     (index) => `spec.clusterIPs[${index}]`,
     object,
     warnings,
+    NO_CLUSTER_IP,
   );
   const isLoadBalancer = service.type === 'LoadBalancer';
   const ranges = readSourceRanges(isLoadBalancer ? service.loadBalancerSourceRanges : [], object);
@@ -87,8 +101,10 @@ export function readService(service: ServiceObject, rules: ServiceRules): Servic
       (index) => `spec.externalIPs[${index}]`,
       object,
       warnings,
+      // Of the others the allow-list decides.
+      NO_ADDRESS,
     ),
-    ports: readPorts(service, object, warnings),
+    ports: readPorts(service, object, warnings, rules),
     affinity: readAffinity(service.sessionAffinity, object, warnings),
     algorithm: annotations.algorithm,
     ...(annotations.topologyKeys ? { topologyKeys: annotations.topologyKeys } : {}),
@@ -114,11 +130,12 @@ function readAddresses(
   field: (index: number) => string,
   object: string,
   warnings: Warning[],
+  refused: ReadonlySet<AddressKind>,
 ): Address[] {
   const addresses = new Map<string, Address>();
   for (const [index, text] of texts.entries()) {
     const address = parseAddress(text);
-    const cause = isUnparsable(address) ? address.reason : frontendRefusal(address);
+    const cause = isUnparsable(address) ? address.reason : refusal(kindOf(address), refused);
     if (cause !== undefined) {
       const message = `${JSON.stringify(text)} ${cause} and is left out; correct or remove it`;
       warnings.push({ object, field: field(index), message });
@@ -127,9 +144,8 @@ function readAddresses(
   return [...addresses.values()];
 }
 
-function frontendRefusal(address: Address): string | undefined {
-  const kind = kindOf(address);
-  return kind === 'unspecified' || kind === 'IPv4-mapped' ? `is an ${kind} address` : undefined;
+function refusal(kind: AddressKind, refused: ReadonlySet<AddressKind>): string | undefined {
+  return refused.has(kind) ? `is ${/^[aiu]/i.test(kind) ? 'an' : 'a'} ${kind} address` : undefined;
 }
 
 /** In mode Proxy the load balancer wants to see in-cluster traffic as well, so the address is no frontend. */
@@ -141,10 +157,16 @@ function readIngress(service: ServiceObject, object: string, warnings: Warning[]
     indices.push(index);
     texts.push(ip);
   }
-  return readAddresses(texts, (at) => `status.loadBalancer.ingress[${indices[at]}].ip`, object, warnings);
+  const field = (at: number) => `status.loadBalancer.ingress[${indices[at]}].ip`;
+  return readAddresses(texts, field, object, warnings, NO_INGRESS);
 }
 
-function readPorts(service: ServiceObject, object: string, warnings: Warning[]): ShapePort[] {
+function readPorts(
+  service: ServiceObject,
+  object: string,
+  warnings: Warning[],
+  rules: ServiceRules,
+): ShapePort[] {
   const ports: ShapePort[] = [];
   for (const [index, entry] of service.ports.entries()) {
     const field = `spec.ports[${index}]`;
@@ -161,7 +183,7 @@ function readPorts(service: ServiceObject, object: string, warnings: Warning[]):
       ports.push({
         ...entry,
         index,
-        nodePort: readNodePort(service, entry, `${field}.nodePort`, object, warnings),
+        nodePort: readNodePort(service, entry, `${field}.nodePort`, object, warnings, rules),
       });
     }
   }
@@ -174,6 +196,7 @@ function readNodePort(
   field: string,
   object: string,
   warnings: Warning[],
+  { nodePortRange: range }: ServiceRules,
 ): number {
   if (nodePort === 0) return 0;
   if (!isPort(nodePort)) {
@@ -184,7 +207,13 @@ function readNodePort(
     });
     return 0;
   }
-  if (service.type !== 'ClusterIP') return nodePort;
+  if (service.type !== 'ClusterIP') {
+    if (range && (nodePort < range.min || nodePort > range.max)) {
+      const message = `${nodePort} is outside of ${range.min}-${range.max}, where sockets and SNAT may have it; choose another port, or name the cluster's range with --service-node-port-range`;
+      warnings.push({ object, field, message });
+    }
+    return nodePort;
+  }
   warnings.push({
     object,
     field,

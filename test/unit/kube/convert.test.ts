@@ -41,6 +41,44 @@ describe('Service', () => {
     });
   });
 
+  it.each([
+    [
+      'a slash in the name',
+      { name: 'a/b' },
+      'metadata.name: is "a/b"; use lower case letters, digits, "-" and "." only',
+    ],
+    [
+      'capitals',
+      { name: 'Web' },
+      'metadata.name: is "Web"; use lower case letters, digits, "-" and "." only',
+    ],
+    [
+      'a blank in the namespace',
+      { namespace: 'a b' },
+      'metadata.namespace: is "a b"; use lower case letters, digits, "-" and "." only',
+    ],
+    ['a name of 254', { name: 'a'.repeat(254) }, 'metadata.name: has 254 characters; use 253 at most'],
+    [
+      '__proto__',
+      { name: '__proto__' },
+      'metadata.name: is "__proto__"; use lower case letters, digits, "-" and "." only',
+    ],
+  ])('is refused with %s', (_, metadata, problem) => {
+    expect(problems(convert.Service(service({ clusterIP: '10.96.0.1' }, metadata)))).toEqual([problem]);
+  });
+
+  it('has one cluster IP of a family, and the same one in both fields', () => {
+    const two = convert.Service(service({ clusterIPs: ['10.96.0.1', '10.96.0.2'], ports: [{ port: 80 }] }));
+    expect(two).toMatchObject({ ok: true, object: { clusterIPs: ['10.96.0.1'] } });
+    expect(problems(two)).toEqual([
+      'spec.clusterIPs[1]: 10.96.0.2 is left out, 10.96.0.1 is of its family; remove one',
+    ]);
+    const other = { clusterIP: '10.96.0.1', clusterIPs: ['10.96.0.2'], ports: [{ port: 80 }] };
+    expect(problems(convert.Service(service(other)))).toEqual([
+      'spec.clusterIP: 10.96.0.1 does not count, clusterIPs[0] is 10.96.0.2; write the same in both',
+    ]);
+  });
+
   it('carries everything the model looks at, and unknown fields do no harm', () => {
     const conversion = convert.Service(
       service(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ClusterIpRange, parseClusterIpRange } from '../../../src/kube/cluster-ip-range.js';
 import { type ManifestObject, readDocument } from '../../../src/kube/manifest-objects.js';
 import { computeManifestState, type ManifestState } from '../../../src/kube/manifest-state.js';
-import { parseManifestText } from '../../../src/kube/manifest-text.js';
+import { parseManifestText, parseManifestTextInTurns } from '../../../src/kube/manifest-text.js';
 import { podYaml, serviceYaml } from './manifest-fixture.js';
 
 /** State of one file a.yaml with these documents. */
@@ -302,7 +302,121 @@ describe('what an API server would have filled in or refused', () => {
     ]);
   });
 
+  it('is refused when a Node has it: all its other ports would be refused too', () => {
+    const node =
+      'apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {addresses: [{type: InternalIP, address: 10.0.0.1}]}\n';
+    const state = stateOf([serviceYaml('web', 'clusterIP: 10.0.0.1'), node]);
+    expect(state.services.size).toBe(0);
+    expect(state.warnings[0]?.message).toMatch(/^10\.0\.0\.1 belongs to Node n1; the Service is left out/);
+  });
+
   it.each(['10.96.0.0', '10.96.0.0/31', 'nonsense/8'])('refuses the range %s', (text) => {
     expect(() => parseClusterIpRange(text)).toThrow(/^use cluster IP range: .*\(EINVAL\)\. /);
+  });
+});
+
+describe('a hand-made slice that serves nothing says why', () => {
+  const slice = (labels: string, port: string) =>
+    `apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, labels: ${labels}}\n` +
+    `addressType: IPv4\nports: [${port}]\nendpoints: [{addresses: [10.244.1.2]}]\n`;
+  const ofWeb = '{kubernetes.io/service-name: web}';
+  it.each([
+    [
+      'no label',
+      slice('{}', '{port: 80}'),
+      'metadata.labels["kubernetes.io/service-name"]',
+      /is missing.*set it/,
+    ],
+    [
+      'no such Service',
+      slice('{kubernetes.io/service-name: wbe}', '{port: 80}'),
+      'metadata.labels["kubernetes.io/service-name"]',
+      /there is no Service default\/wbe/,
+    ],
+    ['another port name', slice(ofWeb, '{port: 80, name: htpp}'), 'ports', /which are \(no name\)\/TCP/],
+    ['another protocol', slice(ofWeb, '{port: 80, protocol: UDP}'), 'ports', /which are \(no name\)\/TCP/],
+  ])('%s', (_, text, field, message) => {
+    const { warnings } = stateOf([serviceYaml('web').replace('selector:', 'unused:'), text]);
+    expect(warnings).toEqual([
+      { object: 'EndpointSlice default/web-1', field, message: expect.stringMatching(message) },
+    ]);
+  });
+
+  it('and one that fits says nothing', () => {
+    expect(stateOf([web, slice(ofWeb, '{port: 80}')]).warnings).toEqual([]);
+  });
+});
+
+describe('kind and apiVersion', () => {
+  const read = (apiVersion: string, kind: string) => {
+    const [document] = parseManifestText(
+      `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: x}\n`,
+    ).documents;
+    const result = readDocument('a.yaml', document as NonNullable<typeof document>);
+    return result.result === 'bad'
+      ? result.warnings.map((w) => `${w.object} ${w.field}: ${w.message}`).join()
+      : result.result;
+  };
+  it.each([
+    [
+      'v1',
+      'Servce',
+      'Servce default/x kind: is "Servce", which v1 does not have; served here are Service, Endpoints, Pod, Node (a.yaml line 2)',
+    ],
+    [
+      'apps/v1',
+      'Service',
+      'Service default/x apiVersion: is apps/v1, which has no Service that is served here; write v1 (a.yaml line 1)',
+    ],
+    [
+      'v2',
+      'Pod',
+      'Pod default/x apiVersion: is v2, which has no Pod that is served here; write v1 (a.yaml line 1)',
+    ],
+    [
+      'discovery.k8s.io/v1beta1',
+      'EndpointSlice',
+      'EndpointSlice default/x apiVersion: is discovery.k8s.io/v1beta1, which has no EndpointSlice that is served here; write discovery.k8s.io/v1 (a.yaml line 1)',
+    ],
+    ['v1', 'ConfigMap', 'ignored'],
+    ['apps/v1', 'Deployment', 'ignored'],
+    ['serving.knative.dev/v1', 'Service', 'ignored'],
+  ])('%s %s', (apiVersion, kind, outcome) => {
+    expect(read(apiVersion, kind)).toBe(outcome);
+  });
+});
+
+describe('the text of a file', () => {
+  const errors = (text: string) =>
+    parseManifestText(text).errors.map(({ line, message }) => `${line}: ${message}`);
+  it.each([
+    ['UTF-16', 'a\0p\0', '1: this is no UTF-8 text; save it as UTF-8'],
+    [
+      'a List whose items are none',
+      'apiVersion: v1\nkind: List\nitems: {a: b}\n',
+      '3: items must be a list, is a mapping; write one "- " per entry',
+    ],
+    [
+      'a syntax error',
+      'a: [b',
+      '1: Flow sequence in block collection must be sufficiently indented and end with a ]; correct it',
+    ],
+  ])('%s', (_, text, expected) => {
+    expect(errors(text)).toEqual([expected]);
+  });
+  it('may have a byte order mark and lines that end in CR LF', () => {
+    const text = '\uFEFFapiVersion: v1\r\nkind: Service\r\n---\r\napiVersion: v1\r\nkind: Pod\r\n';
+    expect(parseManifestText(text).documents.map(({ kind, lineOf }) => `${kind} ${lineOf([])}`)).toEqual([
+      'Service 1',
+      'Pod 4',
+    ]);
+  });
+  it('leaves the event loop to others while it reads a large one', async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const { documents } = await parseManifestTextInTurns(`${serviceYaml('a')}---\n`.repeat(3000));
+    clearInterval(timer);
+    expect(documents).toHaveLength(3000);
+    expect(turns).toBeGreaterThan(2);
   });
 });

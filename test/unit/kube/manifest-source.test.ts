@@ -257,8 +257,8 @@ describe('mistakes', () => {
     m.write('a.yaml', 'hello\n---\nmetadata:\n  name: x\n');
     await m.start();
     expect(m.sink.warnings.map((w) => `${w.field} ${w.message}`)).toEqual([
-      'line 1 this is no Kubernetes object; write apiVersion, kind and metadata; correct it',
-      'line 3 kind is missing or no text; write it at the top of the object; correct it',
+      'line 1 this is no Kubernetes object; write apiVersion, kind and metadata',
+      'line 3 kind is missing or no text; write it at the top of the object',
     ]);
   });
 

@@ -175,3 +175,55 @@ describe('SEMANTICS 5: affinity and algorithm', () => {
     expect(affinity(86_401)).toEqual({ mode: 'ClientIP', timeoutSeconds: 10_800 });
   });
 });
+
+describe('addresses that no client can mean', () => {
+  const fields = (ip: string) => ({
+    clusterIPs: ['10.96.0.10'],
+    ...loadBalancer,
+    loadBalancerIngress: [{ ip }],
+  });
+  it.each([
+    ['127.0.0.1', 'a loopback', 'a loopback'],
+    ['224.0.0.1', 'a multicast', 'a multicast'],
+    ['255.255.255.255', 'a broadcast', 'a broadcast'],
+    ['0.0.0.0', 'an unspecified', 'an unspecified'],
+    ['::ffff:10.0.0.1', 'an IPv4-mapped', 'an IPv4-mapped'],
+    ['169.254.1.1', 'a link-local', undefined],
+  ])('%s is no frontend, and that is said', (ip, asClusterIp, asIngress) => {
+    const cluster = model({ serveAll: true }, [put(service({ clusterIPs: [ip] }))]);
+    const text = (kind: string) =>
+      `${JSON.stringify(ip)} is ${kind} address and is left out; correct or remove it`;
+    expect(cluster.desired()).toEqual([]);
+    expect(cluster.warnings()).toEqual([
+      { object: 'Service default/web', field: 'spec.clusterIPs[0]', message: text(asClusterIp) },
+    ]);
+    const balancer = model({ serveAll: true }, [put(service(fields(ip)))]);
+    expect(balancer.warnings()).toEqual(
+      asIngress === undefined
+        ? []
+        : [
+            {
+              object: 'Service default/web',
+              field: 'status.loadBalancer.ingress[0].ip',
+              message: text(asIngress),
+            },
+          ],
+    );
+  });
+});
+
+describe('a NodePort outside of the range', () => {
+  it('is served, and reported', () => {
+    const nodePortRange = { min: 30_000, max: 32_767 };
+    const made = model({ serveAll: true, nodePortRange }, [
+      put(service({ type: 'NodePort', ports: [port({ nodePort: 12_000 })] })),
+    ]);
+    expect(made.desired().flatMap(showFrontends).join()).toContain('12000');
+    expect(made.warnings()).toEqual([
+      expect.objectContaining({
+        field: 'spec.ports[0].nodePort',
+        message: expect.stringMatching(/^12000 is outside of 30000-32767.*--service-node-port-range$/),
+      }),
+    ]);
+  });
+});
