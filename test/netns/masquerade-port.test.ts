@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endpoint, udpClient } from '../../box/index.js';
+import { endpoint, tcpClient, udpClient } from '../../box/index.js';
 import type { FlowRow } from '../../src/cli/views/rows.js';
 import { Cluster } from '../support/cluster/cluster.js';
 import { addressOf, FAMILIES, standardService } from '../support/cluster/standard.js';
@@ -27,6 +27,7 @@ describe.each(['off', 'force'] as const)(
         nodePorts: NODE_PORT,
       });
       cluster.apply('20-services', service.objects);
+      await cluster.box.serve('outside');
       // XDP leaves a first packet to tc while the neighbour is not known.
       for (const family of FAMILIES) {
         const node1 = addressOf(cluster.box.node('node1'), family);
@@ -69,6 +70,35 @@ describe.each(['off', 'force'] as const)(
         await new Promise((resolve) => setTimeout(resolve, 1100));
         expect(await ask()).toMatchObject({ ok: 1, failed: 0 });
         expect(String((await flow()).snat?.port)).not.toBe(taken);
+      });
+
+      it(`what a pod asks the outside is answered although the rule took a NodePort's number, IPv${family}`, async () => {
+        const { box } = cluster;
+        const [pod, outside] = [addressOf(box.pod('a2'), family), addressOf(box.outside, family)];
+        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        for (const [protocol, port] of Object.entries(NODE_PORT)) {
+          const rule = [
+            '-p',
+            protocol,
+            '-s',
+            pod,
+            '-d',
+            outside,
+            '-j',
+            'MASQUERADE',
+            '--to-ports',
+            String(port),
+          ];
+          await box.exec('node1', [iptables, '-t', 'nat', '-I', 'POSTROUTING', ...rule]);
+        }
+        const node1 = addressOf(box.node('node1'), family);
+        const tcp = await tcpClient(box.pod('a2'), endpoint(outside, 8080), { sourcePort: POD_PORT });
+        expect(tcp).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+        const udp = await udpClient(box.pod('a2'), endpoint(outside, 9000), {
+          sourcePort: POD_PORT,
+          count: 1,
+        });
+        expect(udp).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
       });
     }
   },
