@@ -92,6 +92,7 @@ packetTable(
       w.sourceRanges(RANGE_SET_CLUSTER, [cidr('10.244.0.0/16', 'fd00:10:244::/48')]);
       w.sourceRanges(RANGE_SET_SERVICE, [cidr('10.96.0.0/12', 'fd00:10:96::/108')]);
       w.service({ at: b.nodePort(30080), externalPolicy: 'Local', backends: [b.at(b.remote, 8080)] });
+      w.service({ at: b.nodePort(30081), externalPolicy: 'Local', backends: [b.at(b.pod2, 8080)] });
       w.service({ at: b.at(b.vip, 80), backends: [b.at(b.pod2, 8080)] });
     };
     const podElsewhere = tcp(b.at(b.remote2, 40000), b.at(b.node, 30080), { flags: 'S' });
@@ -108,6 +109,19 @@ packetTable(
             frame: viaNode2,
             paths: { REMOTE_TC: 1 },
             services: first(podElsewhere),
+          }),
+        ],
+      },
+      {
+        does: `${v}: its address is kept when the backend is on this node`,
+        given,
+        steps: [
+          wireSends({
+            in: readdress(podElsewhere, { dst: b.at(b.node, 30081) }),
+            verdict: 'TCX_NEXT',
+            out: readdress(podElsewhere, { dst: b.at(b.pod2, 8080) }),
+            paths: { LOCAL: 1 },
+            services: true,
           }),
         ],
       },
