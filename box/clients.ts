@@ -78,6 +78,8 @@ export interface TcpOptions extends ClientOptions {
   /** Close by reset. */
   rst?: boolean;
   path?: string;
+  /** The same over SCTP, for kernels that have its sockets. */
+  sctp?: boolean;
 }
 
 export interface UdpOptions extends ClientOptions {
@@ -99,6 +101,7 @@ export interface HoldOptions extends ClientOptions {
   seconds: number;
   /** Between two requests of a connection. Default 50. */
   intervalMs?: number;
+  sctp?: boolean;
 }
 
 export interface TransferOptions extends ClientOptions {
@@ -175,6 +178,7 @@ function tcpArguments(to: string, o: TcpOptions): string[] {
     ...flag('--path', o.path),
     ...on('--no-request', o.noRequest),
     ...on('--rst', o.rst),
+    ...on('--sctp', o.sctp),
   ];
 }
 
@@ -246,6 +250,7 @@ export function holdConnections(place: Place, to: string, o: HoldOptions): Promi
     ...flag('--count', o.count),
     ...flag('--seconds', o.seconds),
     ...flag('--interval-ms', o.intervalMs),
+    ...on('--sctp', o.sctp),
   ];
   return startLoad(place, argv, 10_000 + o.count * (o.timeoutMs ?? 2000));
 }

@@ -20,6 +20,7 @@ export {
   BoxProcess,
   type ExecOptions,
   type ExecResult,
+  PATIENCE,
   type Place,
   type SpawnOptions,
 } from './process.js';

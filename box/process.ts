@@ -2,6 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
+/** How many times longer than usual to wait for what must come: for emulated machines (scripts/qemu-6.1.sh). */
+export const PATIENCE = Number(process.env.SHUNT_BOX_PATIENCE ?? 1);
+
 export interface ExecResult {
   /** Exit code; null when a signal ended it. */
   code: number | null;
@@ -161,7 +164,7 @@ export class BoxProcess {
       const timer = setTimeout(() => {
         done();
         reject(new Error(give(`nothing within ${timeoutMs} ms`)));
-      }, timeoutMs);
+      }, timeoutMs * PATIENCE);
       this.listeners.add(check);
       check();
     });
@@ -182,10 +185,13 @@ export interface ExecOptions extends SpawnOptions {
 /** Runs to the end. Throws BoxCommandError. */
 export async function finish(process: BoxProcess, options: ExecOptions): Promise<ExecResult> {
   let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    process.kill('SIGKILL');
-  }, options.timeoutMs ?? 30_000);
+  const timer = setTimeout(
+    () => {
+      timedOut = true;
+      process.kill('SIGKILL');
+    },
+    (options.timeoutMs ?? 30_000) * PATIENCE,
+  );
   const ended = await process.exited;
   clearTimeout(timer);
   const result = { ...ended, timedOut };

@@ -7,6 +7,8 @@ export interface ServeOptions {
   name?: string;
   /** TCP ports that answer HTTP. Default [8080]. */
   http?: number[];
+  /** SCTP ports that answer HTTP. Default none. */
+  sctp?: number[];
   /** UDP ports. Default [9000]. */
   udp?: number[];
   /** Default: all addresses of both families. */
@@ -16,6 +18,7 @@ export interface ServeOptions {
 export async function startServer(place: Place, options: ServeOptions = {}): Promise<BoxProcess> {
   const argv = [toolPath('podserver'), '--name', options.name ?? place.name];
   for (const port of options.http ?? [8080]) argv.push('--http', String(port));
+  for (const port of options.sctp ?? []) argv.push('--sctp', String(port));
   for (const port of options.udp ?? [9000]) argv.push('--udp', String(port));
   if (options.bind !== undefined) argv.push('--bind', options.bind);
   const server = new BoxProcess(place, argv);

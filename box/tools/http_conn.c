@@ -14,8 +14,8 @@ static enum http_step fail(struct http_conn *c, int error)
 	return c->step = HTTP_FAILED;
 }
 
-void http_open(struct http_conn *c, const union sockaddr_any *to, const union sockaddr_any *source,
-	       uint16_t source_port, bool linger_rst)
+void http_open(struct http_conn *c, int protocol, const union sockaddr_any *to,
+	       const union sockaddr_any *source, uint16_t source_port, bool linger_rst)
 {
 	int one = 1;
 
@@ -23,12 +23,13 @@ void http_open(struct http_conn *c, const union sockaddr_any *to, const union so
 	c->in_length = c->out_length = c->out_sent = 0;
 	c->started_ns = now_ns();
 	c->failed_connect = true;
-	c->fd = open_socket(SOCK_STREAM | SOCK_NONBLOCK, to, source, source_port);
+	c->fd = open_socket(SOCK_STREAM | SOCK_NONBLOCK, protocol, to, source, source_port);
 	if (c->fd < 0) {
 		fail(c, -c->fd);
 		return;
 	}
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (!protocol)
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (linger_rst) {
 		struct linger now = {.l_onoff = 1, .l_linger = 0};
 

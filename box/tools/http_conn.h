@@ -26,9 +26,10 @@ struct http_conn {
 	char *body;
 };
 
-/* Starts to connect. linger_rst: close() sends RST, so that the source port is free at once. */
-void http_open(struct http_conn *c, const union sockaddr_any *to, const union sockaddr_any *source,
-	       uint16_t source_port, bool linger_rst);
+/* Starts to connect. protocol: 0 for TCP, or IPPROTO_SCTP. linger_rst: close() sends RST, so that
+ * the source port is free at once. */
+void http_open(struct http_conn *c, int protocol, const union sockaddr_any *to,
+	       const union sockaddr_any *source, uint16_t source_port, bool linger_rst);
 void http_request(struct http_conn *c, const char *path, bool keep_alive);
 /* Goes as far as the socket allows; call it when epoll reports the fd, and after http_request. */
 enum http_step http_advance(struct http_conn *c);

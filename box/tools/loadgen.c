@@ -99,10 +99,10 @@ static void udp_send(struct worker *w)
 static void begin(struct worker *w)
 {
 	if (!options.udp) {
-		http_open(&w->conn, &options.to, NULL, 0, true);
+		http_open(&w->conn, 0, &options.to, NULL, 0, true);
 		w->operation_ns = w->conn.started_ns;
 	} else {
-		w->conn.fd = open_socket(SOCK_DGRAM | SOCK_NONBLOCK, &options.to, NULL, 0);
+		w->conn.fd = open_socket(SOCK_DGRAM | SOCK_NONBLOCK, 0, &options.to, NULL, 0);
 		if (w->conn.fd < 0 ||
 		    connect(w->conn.fd, &options.to.sa, address_length(&options.to)))
 			die("open a UDP socket: %s", strerror(errno));

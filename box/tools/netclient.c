@@ -10,7 +10,8 @@
  * Common: --source ADDRESS, --source-port PORT, --timeout-ms of one attempt (2000), --deadline-ms
  * of the whole run (60000), --seconds: instead of a count, go on that long (SIGTERM ends it
  * earlier), --path, --size of a datagram, --rst: close by reset, so that a fixed source port is
- * free again at once. The last line on stdout is the result as JSON; with --seconds a line
+ * free again at once, --sctp: tcp and hold by SCTP. The last line on stdout is the result as JSON;
+ * with --seconds a line
  * {"event":"started"} comes first. Exit code: 0 when the run took place (failures are in the JSON),
  * 2 for wrong use.
  */
@@ -108,6 +109,10 @@ static bool set_flag(struct options *o, const char *flag)
 		return o->rst = true;
 	if (!strcmp(flag, "--udp"))
 		return o->udp = true;
+	if (!strcmp(flag, "--sctp")) {
+		o->protocol = IPPROTO_SCTP;
+		return true;
+	}
 	return false;
 }
 

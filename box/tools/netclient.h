@@ -9,6 +9,7 @@ struct options {
 	union sockaddr_any to;
 	const union sockaddr_any *source; /* NULL: the kernel chooses */
 	uint16_t source_port;
+	int protocol; /* of tcp and hold: 0, or IPPROTO_SCTP */
 	uint64_t count, concurrency, seconds, timeout_ms, deadline_ms, interval_ms, size, bytes;
 	bool no_request, one_socket, connected, receive, rst, udp;
 	const char *path;

@@ -92,7 +92,8 @@ int run_tcp(const struct options *o)
 
 			time_out(o, &r, s);
 			if (!s->used && run_goes_on(o, started, end)) {
-				http_open(&s->conn, &o->to, o->source, o->source_port, o->rst);
+				http_open(&s->conn, o->protocol, &o->to, o->source, o->source_port,
+					  o->rst);
 				s->used = true;
 				started++;
 				if (!advance(o, &r, s))
@@ -129,7 +130,7 @@ static uint64_t open_all(const struct options *o, struct report *r, struct slot 
 		uint64_t limit = now_ns() + o->timeout_ms * 1000000ULL;
 		struct http_conn *c = &s->conn;
 
-		http_open(c, &o->to, o->source, 0, o->rst);
+		http_open(c, o->protocol, &o->to, o->source, 0, o->rst);
 		while (c->step == HTTP_CONNECTING && now_ns() < limit) {
 			int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 			struct epoll_event event;

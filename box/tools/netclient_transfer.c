@@ -155,7 +155,7 @@ int run_transfer(const struct options *o)
 			       .tv_usec = o->timeout_ms % 1000 * 1000};
 
 	t.end_ns = start + o->deadline_ms * 1000000ULL;
-	t.fd = open_socket(SOCK_STREAM, &o->to, o->source, o->source_port);
+	t.fd = open_socket(SOCK_STREAM, 0, &o->to, o->source, o->source_port);
 	if (t.fd < 0) {
 		failed(&t, -t.fd);
 	} else {

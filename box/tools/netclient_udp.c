@@ -11,7 +11,7 @@
 
 static int open_udp(const struct options *o)
 {
-	int one = 1, fd = open_socket(SOCK_DGRAM, &o->to, o->source, o->source_port);
+	int one = 1, fd = open_socket(SOCK_DGRAM, 0, &o->to, o->source, o->source_port);
 
 	if (fd < 0)
 		return fd;

@@ -1,9 +1,9 @@
 /*
- * podserver --name NAME [--http PORT]... [--udp PORT]... [--bind ADDRESS]
+ * podserver --name NAME [--http PORT]... [--sctp PORT]... [--udp PORT]... [--bind ADDRESS]
  *
- * Answers every HTTP request and every datagram with one JSON line: who the server is, whom it
- * sees, and which address of its own was used. Without --bind one IPv6 wildcard socket per port
- * serves both families. Prints {"event":"ready"} when all sockets listen.
+ * Answers every HTTP request (--sctp: over SCTP) and every datagram with one JSON line: who the
+ * server is, whom it sees, and which address of its own was used. Without --bind one IPv6 wildcard
+ * socket per port serves both families. Prints {"event":"ready"} when all sockets listen.
  *
  *   GET /            the JSON line
  *   POST /hash       {"length":n,"hash":"16 hex digits"} of the body (FNV-1a 64)
@@ -38,7 +38,7 @@ size_t describe_peer(char *out, size_t room, const union sockaddr_any *peer,
 			server_name, from, address_port(peer), here, address_port(local), extra);
 }
 
-static int listen_on(int type, const union sockaddr_any *bind_to, uint16_t port)
+static int listen_on(int type, int protocol, const union sockaddr_any *bind_to, uint16_t port)
 {
 	union sockaddr_any a = {0};
 	int one = 1, zero = 0;
@@ -47,10 +47,10 @@ static int listen_on(int type, const union sockaddr_any *bind_to, uint16_t port)
 		a = *bind_to;
 	else
 		a.v6.sin6_family = AF_INET6;
-	int fd = socket(a.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(a.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	if (fd < 0 && !bind_to && errno == EAFNOSUPPORT) {
 		a.v4.sin_family = AF_INET;
-		fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	}
 	if (fd < 0)
 		die("open a socket: %s", strerror(errno));
@@ -193,14 +193,17 @@ int main(int argc, char **argv)
 			} else if (!strcmp(flag, "--bind")) {
 				bind_address = parse_address(value);
 				bind_to = &bind_address;
-			} else if (!strcmp(flag, "--http") || !strcmp(flag, "--udp")) {
+			} else if (!strcmp(flag, "--http") || !strcmp(flag, "--sctp") ||
+				   !strcmp(flag, "--udp")) {
 				uint16_t port = parse_number(value, "port", 1, 65535);
-				bool http = !strcmp(flag, "--http");
+				bool http = strcmp(flag, "--udp");
+				int protocol = !strcmp(flag, "--sctp") ? IPPROTO_SCTP : 0;
 
 				if (pass == 0)
 					continue; /* --bind may come later on the command line */
 				watch(http ? SOURCE_HTTP_LISTENER : SOURCE_UDP,
-				      listen_on(http ? SOCK_STREAM : SOCK_DGRAM, bind_to, port));
+				      listen_on(http ? SOCK_STREAM : SOCK_DGRAM, protocol, bind_to,
+						port));
 				sockets++;
 			} else {
 				die("unknown flag %s", flag);
@@ -208,7 +211,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!server_name || !sockets)
-		die("needs --name and at least one of --http, --udp");
+		die("needs --name and at least one of --http, --sctp, --udp");
 	catch_stop();
 	printf("{\"event\":\"ready\",\"server\":\"%s\",\"sockets\":%d}\n", server_name, sockets);
 	fflush(stdout);

@@ -93,7 +93,7 @@ static void open_tcp(char **w)
 
 	if (has_source)
 		source = parse_address(w[2]);
-	int fd = open_socket(SOCK_STREAM, &to, has_source ? &source : NULL,
+	int fd = open_socket(SOCK_STREAM, 0, &to, has_source ? &source : NULL,
 			     parse_number(w[3], "PORT", 0, 65535));
 	if (fd < 0)
 		return say_error(-fd);
@@ -120,7 +120,7 @@ static void open_udp(char **w, int words)
 
 	if (strcmp(w[2], "-"))
 		source = parse_address(w[2]);
-	int fd = open_socket(SOCK_DGRAM, &any, &source, parse_number(w[3], "PORT", 0, 65535));
+	int fd = open_socket(SOCK_DGRAM, 0, &any, &source, parse_number(w[3], "PORT", 0, 65535));
 	if (fd < 0)
 		return say_error(-fd);
 	if (words > 5) {
@@ -134,7 +134,7 @@ static void open_udp(char **w, int words)
 static void open_listener(char **w)
 {
 	union sockaddr_any any = {.v6.sin6_family = AF_INET6};
-	int fd = open_socket(SOCK_STREAM, &any, NULL, parse_number(w[2], "PORT", 1, 65535));
+	int fd = open_socket(SOCK_STREAM, 0, &any, NULL, parse_number(w[2], "PORT", 1, 65535));
 
 	if (fd < 0)
 		return say_error(-fd);

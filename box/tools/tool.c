@@ -221,10 +221,10 @@ bool json_field(const char *json, const char *name, char *out, size_t room)
 	return true;
 }
 
-int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source,
-		uint16_t source_port)
+int open_socket(int type, int protocol, const union sockaddr_any *to,
+		const union sockaddr_any *source, uint16_t source_port)
 {
-	int fd = socket(to->sa.sa_family, type | SOCK_CLOEXEC, 0), one = 1;
+	int fd = socket(to->sa.sa_family, type | SOCK_CLOEXEC, protocol), one = 1;
 
 	if (fd < 0)
 		return -errno;

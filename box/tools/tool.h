@@ -70,9 +70,9 @@ const char *error_name(int error);
 bool json_field(const char *json, const char *name, char *out, size_t room);
 
 /* A stream or datagram socket bound to source (may be NULL) with optional source port (0: any).
- * -errno on failure. */
-int open_socket(int type, const union sockaddr_any *to, const union sockaddr_any *source,
-		uint16_t source_port);
+ * protocol: 0 for TCP and UDP. -errno on failure. */
+int open_socket(int type, int protocol, const union sockaddr_any *to,
+		const union sockaddr_any *source, uint16_t source_port);
 
 /* Set by SIGINT and SIGTERM once catch_stop() was called: finish and report. */
 extern volatile int stop_requested;

@@ -6,6 +6,7 @@ import {
   type Box,
   type BoxOptions,
   createBox,
+  PATIENCE,
   repositoryRoot,
   tcpClient,
   type Where,
@@ -126,7 +127,7 @@ export async function eventually<T>(
   check: () => Promise<T> | T,
   timeoutMs = 10_000,
 ): Promise<NonNullable<T>> {
-  const end = Date.now() + timeoutMs;
+  const end = Date.now() + timeoutMs * PATIENCE;
   let last: unknown;
   do {
     try {
