@@ -11,6 +11,7 @@ import {
 } from './cgroup-hooks.js';
 import { type Counters, newCounters } from './counters.js';
 import type { Delta, Written } from './delta.js';
+import { messageOf } from './errors.js';
 import { forwardingWarnings } from './features.js';
 import { Guard } from './guard.js';
 import { HealthChecks } from './health/health-checks.js';
@@ -308,7 +309,7 @@ export class Agent<Program> {
     try {
       this.#statusFile.write(this.status());
     } catch (error) {
-      this.#warnings.warn({ err: error, file: this.#statusFile.path }, 'write status file: failed');
+      this.#warnings.warn({}, messageOf(error));
     }
   }
 

@@ -1,6 +1,14 @@
-import { isIPv4, isIPv6 } from 'node:net';
-import ipaddr from 'ipaddr.js';
-import { checkBindAddress, checkCidr, checkRange, OptionsError, oneOf } from './option-checks.js';
+import {
+  checkApart,
+  checkBindAddress,
+  checkCidr,
+  checkNumber,
+  checkRange,
+  checkSourceAddress,
+  checkWhole,
+  OptionsError,
+  oneOf,
+} from './option-checks.js';
 
 export { OptionsError } from './option-checks.js';
 
@@ -223,25 +231,10 @@ function checkOptions(o: AgentOptions): void {
   for (const cidr of o.clusterCIDRs) checkCidr('--cluster-cidr', cidr);
   for (const cidr of o.serviceCIDRs) checkCidr('--service-cidrs', cidr);
   for (const cidr of o.externalIpCIDRs ?? []) checkCidr('--external-ip-cidrs', cidr);
-  if (!isIPv4(o.hairpinAddress4)) {
-    throw new OptionsError(
-      '--hairpin-address',
-      `use hairpin address '${o.hairpinAddress4}': not an IPv4 address`,
-    );
-  }
-  // The stack never forwards a link-local source, so the answer would be lost.
-  if (!isIPv6(o.hairpinAddress6) || ipaddr.parse(o.hairpinAddress6).range() === 'linkLocal') {
-    throw new OptionsError(
-      '--hairpin-address6',
-      `use hairpin address '${o.hairpinAddress6}': not an IPv6 address that is not link-local. a unique local one (fd00::/8) works`,
-    );
-  }
-  if (!Number.isFinite(o.takeoverWindowS) || o.takeoverWindowS < 0) {
-    throw new OptionsError('--takeover-window', 'use --takeover-window: not a number of seconds from 0 on');
-  }
-  if (!Number.isInteger(o.eventSample) || o.eventSample < 0) {
-    throw new OptionsError('--event-sample', 'use --event-sample: not a whole number from 0 on');
-  }
+  checkSourceAddress('--hairpin-address', o.hairpinAddress4, 4);
+  checkSourceAddress('--hairpin-address6', o.hairpinAddress6, 6);
+  checkNumber('--takeover-window', o.takeoverWindowS, 86_400, 'seconds');
+  checkWhole('--event-sample', o.eventSample, 0xffff_ffff);
   for (const [table, flag] of Object.entries(SIZE_FLAGS) as [keyof TableSizes, string][]) {
     const size = o.sizes[table];
     if (size !== undefined && !(Number.isInteger(size) && size >= 2 && size <= MAX_TABLE)) {
@@ -259,9 +252,8 @@ function checkOptions(o: AgentOptions): void {
   const ports = o.replaceKubeProxy ? KUBE_PROXY_PORTS : SIDE_BY_SIDE_PORTS;
   checkBindAddress('--healthz-bind-address', o.healthzBindAddress, ports.healthz);
   checkBindAddress('--metrics-bind-address', o.metricsBindAddress, ports.metrics);
-  if (!Number.isInteger(o.metricsServices) || o.metricsServices < 0) {
-    throw new OptionsError('--metrics-services', 'use --metrics-services: not a whole number from 0 on');
-  }
+  checkApart(o.healthzBindAddress, o.metricsBindAddress, ports);
+  checkWhole('--metrics-services', o.metricsServices, 1_000_000);
   if (o.source.kind === 'kubeconfig' && o.source.path === '') {
     throw new OptionsError('--kubeconfig', 'use --kubeconfig: the path is empty');
   }

@@ -66,9 +66,15 @@ function introduced(respond: Respond): Respond {
   return (path, request) => (path === IDENTITY_PATH ? INTRODUCTION : respond(path, request));
 }
 
+const CAUSES: Record<string, string> = {
+  EADDRINUSE: 'another socket has the port',
+  EADDRNOTAVAIL: 'this node has no such address',
+  EACCES: 'not permitted',
+};
+
 function failureText(place: string, flag: string, error: NodeJS.ErrnoException): string {
   const code = codeOf(error) ?? 'EIO';
-  const cause = code === 'EADDRINUSE' ? 'another socket has the port' : error.message;
+  const cause = CAUSES[code] ?? error.message;
   const hint =
     code === 'EADDRINUSE'
       ? `is kube-proxy running here? end it, or choose another address with ${flag}`

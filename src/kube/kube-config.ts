@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
-import { Field } from './fields.js';
+import { Field, FieldError, renderPath } from './fields.js';
 
 /** The kubeconfig cannot be used; the message is a whole sentence for the operator. */
 export class KubeConfigError extends Error {
@@ -58,13 +58,15 @@ function loadFile(path: string): KubeConfig {
     const cause = code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'is a directory' : 'not readable';
     return fail(cause, code, 'Give the path of a readable kubeconfig file with --kubeconfig');
   }
+  if (text.trim() === '') fail('is empty', 'EINVAL', 'Write one with kubectl config view --raw --flatten');
   const config = new KubeConfig();
   try {
     config.loadFromString(text);
     config.makePathsAbsolute(dirname(path));
     addTokenFiles(config, text, dirname(path));
   } catch (error) {
-    const cause = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    const field = error instanceof FieldError ? `${renderPath(error.path)} ` : '';
+    const cause = `${field}${error instanceof Error ? error.message.split('\n')[0] : String(error)}`;
     return fail(
       `not a kubeconfig: ${cause}`,
       'EINVAL',
@@ -114,6 +116,14 @@ function checkConfig(config: KubeConfig, fail: (cause: string, code: string, nex
     );
   }
   const user = config.getCurrentUser();
+  for (const [name, data] of [
+    ['certificate-authority-data', cluster.caData],
+    ['client-certificate-data', user?.certData],
+    ['client-key-data', user?.keyData],
+  ] as const) {
+    if (!data || Buffer.from(data, 'base64').toString('latin1').includes('-----BEGIN ')) continue;
+    fail(`its ${name} is no PEM in base64`, 'EINVAL', 'Write it with kubectl config view --raw --flatten');
+  }
   for (const file of [cluster.caFile, user?.certFile, user?.keyFile]) {
     if (!file) continue;
     try {

@@ -125,6 +125,9 @@ function sourceOf(
   if (given.get('kubeconfig') !== undefined && manifests !== undefined) {
     throw new UsageError('choose source: both --kubeconfig and --manifests are given. leave one out');
   }
+  if (master.server !== undefined && manifests !== undefined) {
+    throw new UsageError('choose source: both --master and --manifests are given. leave one out');
+  }
   if (context !== undefined && kubeconfig === undefined) {
     throw new UsageError('use --context: it needs --kubeconfig. name the file that has the context');
   }

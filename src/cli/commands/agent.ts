@@ -9,7 +9,7 @@ import {
 import type { GivenFlags } from '../../agent/config/given-flags.js';
 import { DEFAULT_PIN_PATH, SIZE_FLAGS } from '../../agent/options.js';
 import type { CliEnvironment } from '../environment.js';
-import { EXIT_OK } from '../errors.js';
+import { CliError, EXIT_OK } from '../errors.js';
 import { type AgentFlags, agentOptions, parseBool } from './agent-options.js';
 import { cleanUp } from './cleanup.js';
 
@@ -154,7 +154,7 @@ async function run(flags: AgentFlags, environment: CliEnvironment, version: stri
   const target = given.get('write-config-to');
   if (typeof target === 'string') {
     const { stringify } = await import('yaml');
-    writeFileSync(target, stringify(settings.configuration));
+    writeConfiguration(target, stringify(settings.configuration));
     return EXIT_OK;
   }
   if (boolFlag(given, 'cleanup')) return cleanUp(flags.pinPath, environment);
@@ -163,6 +163,18 @@ async function run(flags: AgentFlags, environment: CliEnvironment, version: stri
     return EXIT_OK;
   }
   return environment.runAgent(agentOptions(flags, given, settings, environment));
+}
+
+/** @throws CliError that names the file. */
+function writeConfiguration(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    const { code = 'EIO' } = error as NodeJS.ErrnoException;
+    const cause =
+      code === 'ENOENT' ? 'no such directory' : code === 'EISDIR' ? 'is a directory' : 'not writable';
+    throw new CliError(`write configuration to ${path}: ${cause} (${code}). correct --write-config-to`);
+  }
 }
 
 function choice(flags: string, description: string, values: string[]): Option {

@@ -24,6 +24,19 @@ describe('completeAgentOptions', () => {
     ['--service-cidrs', { serviceCIDRs: ['10.96.0.0/33'] }],
     ['--external-ip-cidrs', { externalIpCIDRs: ['198.51.100.7'] }],
     ['--hairpin-address6', { hairpinAddress6: 'fe80::1' }],
+    ['--hairpin-address6', { hairpinAddress6: '::1' }],
+    ['--hairpin-address', { hairpinAddress4: '127.0.0.1' }],
+    ['--hairpin-address', { hairpinAddress4: '0.0.0.0' }],
+    ['--hairpin-address', { hairpinAddress4: '224.0.0.1' }],
+    ['--hairpin-address', { hairpinAddress4: 'fd00::1' }],
+    ['--event-sample', { eventSample: 2 ** 32 }],
+    ['--metrics-services', { metricsServices: 1.5 }],
+    ['--takeover-window', { takeoverWindowS: 1e300 }],
+    [
+      '--metrics-bind-address',
+      { metricsBindAddress: '127.0.0.1:10256', healthzBindAddress: '0.0.0.0:10256' },
+    ],
+    ['--metrics-bind-address', { metricsBindAddress: '[::1]:99', healthzBindAddress: '[::1]:99' }],
     ['--pin-path', { pinPath: 'sys/fs/bpf' }],
     ['--takeover-window', { takeoverWindowS: -1 }],
   ];
@@ -32,6 +45,12 @@ describe('completeAgentOptions', () => {
       expect(() => completeAgentOptions({ ...base, ...change })).toThrow(expect.objectContaining({ flag }));
     });
   }
+});
+
+it('takes one port on two addresses, and the default addresses', () => {
+  const apart = { metricsBindAddress: '127.0.0.1:10256', healthzBindAddress: '10.0.0.1:10256' };
+  expect(completeAgentOptions({ ...base, ...apart })).toMatchObject(apart);
+  expect(completeAgentOptions({ ...base, metricsBindAddress: '' }).metricsBindAddress).toBe('');
 });
 
 describe('parsePortRange', () => {

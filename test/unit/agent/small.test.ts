@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -85,6 +93,22 @@ describe('StatusFile', () => {
     file.write({ a: 1 });
     file.write({ a: 2 });
     expect(JSON.parse(readFileSync(file.path, 'utf8'))).toEqual({ a: 2 });
+  });
+});
+
+describe('StatusFile that cannot be written', () => {
+  it.each([
+    ['a directory', '.', /: it is a directory \(EISDIR\)\. correct --status-file$/],
+    [
+      'a directory that is not there',
+      'none/status.json',
+      /: no such directory \(ENOENT\)\. correct --status-file$/,
+    ],
+  ])('%s: one sentence, and nothing is left behind', (_, name, message) => {
+    const directory = join(scratch, 'status');
+    mkdirSync(directory, { recursive: true });
+    expect(() => new StatusFile(join(directory, name)).write({})).toThrow(message);
+    expect(readdirSync(scratch).filter((each) => each.endsWith('.new'))).toEqual([]);
   });
 });
 

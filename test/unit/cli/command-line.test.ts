@@ -206,6 +206,23 @@ describe('shunt agent', () => {
   });
 });
 
+describe('shunt agent, wrongly', () => {
+  it.each([
+    [
+      ['--manifests', '/m', '--master', 'https://10.0.0.1'],
+      2,
+      'choose source: both --master and --manifests are given. leave one out',
+    ],
+    [
+      ['--write-config-to', '/nonexistent/x'],
+      1,
+      'write configuration to /nonexistent/x: no such directory (ENOENT). correct --write-config-to',
+    ],
+  ])('%s', async (args, code, sentence) => {
+    expect(await run(['agent', ...args])).toEqual({ code, out: '', err: `shunt: ${sentence}\n` });
+  });
+});
+
 describe('shunt cleanup', () => {
   it('says what it removed', async () => {
     const result = await run(['cleanup', '--pin-path', '/p'], {

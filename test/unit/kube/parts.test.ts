@@ -117,7 +117,22 @@ describe('loadKubeConfig', () => {
       undefined,
       'read kubeconfig DIR/absent: no such file (ENOENT). Give the path of a readable kubeconfig file with --kubeconfig',
     ],
-    ['an empty file', '', 'read kubeconfig DIR/config: not a kubeconfig: '],
+    ['an empty file', ' \n', 'read kubeconfig DIR/config: is empty (EINVAL). Write one'],
+    [
+      'users that are no list',
+      JSON.stringify({ ...good, users: 5 }),
+      'read kubeconfig DIR/config: not a kubeconfig: users must be a list',
+    ],
+    [
+      'a certificate that is none',
+      JSON.stringify({
+        ...good,
+        clusters: [
+          { name: 'test', cluster: { server: 'https://10.0.0.1', 'certificate-authority-data': '!!!' } },
+        ],
+      }),
+      'read kubeconfig DIR/config: its certificate-authority-data is no PEM in base64 (EINVAL). ',
+    ],
     ['broken YAML', 'a: [', 'read kubeconfig DIR/config: not a kubeconfig: '],
     ['something else', 'kind: Pod', 'read kubeconfig DIR/config: has no current-context (EINVAL). '],
     [
