@@ -127,7 +127,8 @@ export class AddressBook {
 
   /**
    * Ops for everything that changed: before the frontends flip an entry carries its old and its new
-   * flags, afterwards only the new ones.
+   * flags, afterwards only the new ones. Not so ADDRESS_F_CLUSTER_IP, which has unknown ports refused: a port that is
+   * not there yet, or not any more, may be another proxy's.
    */
   drain(before: Op[], after: Op[]): void {
     for (const ip of this.#dirty) {
@@ -137,13 +138,15 @@ export class AddressBook {
       const had = entry.actual;
       if (want) {
         const union: LbAddress = {
-          flags: want.flags | (had?.flags ?? 0),
+          flags: withoutRefusal(want.flags, had?.flags ?? 0),
           frontends: Math.max(want.frontends, had?.frontends ?? 0),
         };
         if (!same(union, had)) before.push(put(ip, union, had !== undefined));
         if (!same(union, want)) after.push(put(ip, want, true));
         entry.actual = want;
       } else {
+        if (had && had.flags & ADDRESS_F_CLUSTER_IP)
+          before.push(put(ip, { ...had, flags: withoutRefusal(0, had.flags) }, true));
         if (had) after.push({ kind: 'delete', map: 'lb_addresses', key: ip });
         this.#entries.delete(ip);
       }
@@ -159,6 +162,11 @@ export class AddressBook {
     }
     return entry;
   }
+}
+
+/** Both, but unknown ports are refused only if both have it so. */
+function withoutRefusal(want: number, had: number): number {
+  return ((want | had) & ~ADDRESS_F_CLUSTER_IP) | (want & had & ADDRESS_F_CLUSTER_IP);
 }
 
 function nodeFlagsOf(a: NodeAddress): number {

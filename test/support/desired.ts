@@ -75,8 +75,11 @@ export const loadBalancer = (ip: string, port = 80, sourceRanges?: string[]): De
   ...(sourceRanges ? { sourceRanges } : {}),
 });
 
-/** What a packet would meet at every frontend, as text; throws where it would meet a stale entry. */
-export function readAsDataPath(store: FakeMapStore): Map<string, string> {
+/**
+ * What a packet would meet at every frontend, as text; throws where it would meet a stale entry.
+ * @param isDuring a plan is being applied: unknown ports of a cluster IP need not be refused yet.
+ */
+export function readAsDataPath(store: FakeMapStore, isDuring = false): Map<string, string> {
   const seen = new Map<string, string>();
   for (const { key, value } of store.maps.lb_frontends.values()) {
     const label = frontendKeyLabel(key);
@@ -84,7 +87,9 @@ export function readAsDataPath(store: FakeMapStore): Map<string, string> {
       const address = store.get('lb_addresses', key.addr);
       const needed =
         value.type === abi.FRONTEND_CLUSTER_IP ? abi.ADDRESS_F_CLUSTER_IP : abi.ADDRESS_F_EXTERNAL;
-      if (!address || (address.flags & needed) === 0) throw new Error(`${label}: its address is not known`);
+      const isKnown = isDuring && needed === abi.ADDRESS_F_CLUSTER_IP;
+      if (!address || (!isKnown && (address.flags & needed) === 0))
+        throw new Error(`${label}: its address is not known`);
       if (address.frontends < 1) throw new Error(`${label}: its address counts no frontend`);
     }
     const meta = store.get('meta_services', value.service_id);

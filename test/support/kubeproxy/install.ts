@@ -21,12 +21,14 @@ export async function installKubeProxy(
     let text = rules;
     let script = `${program}-restore --noflush -w 10`;
     if (mode === 'nftables') {
-      text = nftablesRules(ports, config, family);
+      const table = `table ${family === 4 ? 'ip' : 'ip6'} kube-proxy`;
+      // What was there goes in the same transaction.
+      text = `${table}\ndelete ${table}\n${nftablesRules(ports, config, family)}`;
       script = 'nft -f';
     } else if (mode === 'iptables-nft') {
       // With --noflush its time grows with the square of the chains: all there is, written anew, is as good.
       const { stdout } = await box.exec(node, [`${program}-save`], { timeoutMs: 120_000 });
-      text = mergeTables(stdout, rules);
+      text = mergeTables(withoutOwn(stdout), rules);
       script = `${program}-restore -w 10`;
     }
     // A file, not a pipe: 10,000 services are some 20 MB.
@@ -37,6 +39,22 @@ export async function installKubeProxy(
       timeoutMs: 300_000,
     });
   }
+}
+
+/** What iptables-save printed, without what an earlier call wrote. */
+function withoutOwn(saved: string): string {
+  const own = new Set(
+    saved.match(/^:KUBE-(?!FIREWALL|KUBELET|IPTABLES-HINT|MARK-DROP)\S+/gm)?.map((c) => c.slice(1)),
+  );
+  const isOwn = (line: string) => {
+    const [, chain] = /^(?::|-A )(\S+)/.exec(line) ?? [];
+    const [, target] = / -j (\S+)[^"]*$/.exec(line) ?? [];
+    return own.has(chain ?? '') || own.has(target ?? '');
+  };
+  return saved
+    .split('\n')
+    .filter((line) => !isOwn(line))
+    .join('\n');
 }
 
 /** Inputs of iptables-restore as one, table by table: chains of both, then rules of both. */

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import {
   type Agent,
+  type Box,
   type BoxOptions,
   type ClientReport,
   type ExecResult,
@@ -12,7 +13,7 @@ import {
 } from '../../../box/index.js';
 import { Cluster } from '../cluster/cluster.js';
 import { type KubeObject, serviceObject, sliceObject } from '../cluster/objects.js';
-import { standardService } from '../cluster/standard.js';
+import { type StandardService, standardService } from '../cluster/standard.js';
 import { installForeignRules } from './foreign.js';
 import { installKubeProxy, netfilterText, type ProxyMode } from './install.js';
 import { fillerServices, type ProxiedPort, type ProxyConfig } from './services.js';
@@ -32,6 +33,8 @@ export interface TakeoverOptions {
   foreign?: boolean;
   box?: BoxOptions;
   agentArgs?: string[];
+  /** The agent leaves kube-proxy all Services but those with Shunt's label. */
+  sideBySide?: boolean;
   proxy?: Partial<ProxyConfig>;
 }
 
@@ -57,7 +60,10 @@ export class TakeoverRun implements AsyncDisposable {
     const { box } = cluster;
     this.service = standardService(box, { name: 'web', number: 1, pods: BACKENDS, nodePorts: NODE_PORT });
     this.config = { clusterCidr: CLUSTER_CIDR, ...o.proxy };
-    this.ports = [...this.servicePorts(), ...fillerServices(o.services - 1, 4)];
+    this.ports = [
+      ...proxiedPorts(box, 'web', this.service, BACKENDS, NODE_PORT),
+      ...fillerServices(o.services - 1, 4),
+    ];
   }
 
   static async start(o: TakeoverOptions): Promise<TakeoverRun> {
@@ -83,8 +89,8 @@ export class TakeoverRun implements AsyncDisposable {
     return (await this.cluster.box.exec(NODE, ['sh', '-euc', script], { timeoutMs: 120_000 })).stdout;
   }
 
-  installKubeProxy(): Promise<void> {
-    return installKubeProxy(this.cluster.box, NODE, this.o.mode, this.ports, this.config);
+  installKubeProxy(ports = this.ports): Promise<void> {
+    return installKubeProxy(this.cluster.box, NODE, this.o.mode, ports, this.config);
   }
 
   netfilter(): Promise<string> {
@@ -93,7 +99,8 @@ export class TakeoverRun implements AsyncDisposable {
 
   async startAgent(): Promise<Agent> {
     const { box, manifests } = this.cluster;
-    const args = ['--manifests', manifests, '--replace-kube-proxy', ...(this.o.agentArgs ?? ['--xdp=off'])];
+    const args = ['--manifests', manifests, ...(this.o.agentArgs ?? ['--xdp=off'])];
+    if (!this.o.sideBySide) args.push('--replace-kube-proxy');
     const agent = box.node(NODE).startAgent(args);
     // The verifier shares the CPUs with the traffic.
     await agent.waitReady(90_000);
@@ -151,21 +158,6 @@ export class TakeoverRun implements AsyncDisposable {
     await this.close();
   }
 
-  private servicePorts(): ProxiedPort[] {
-    return ([4, 6] as const).flatMap((family) => {
-      const ips = BACKENDS.map((name) => this.cluster.box.pod(name)).map((p) =>
-        family === 4 ? p.ipv4 : p.ipv6,
-      );
-      const common = { family, clusterIp: family === 4 ? this.service.clusterIp4 : this.service.clusterIp6 };
-      const port = (name: string, protocol: 'tcp' | 'udp', number: number, target: number): ProxiedPort => ({
-        ...common,
-        ...{ name: `default/web:${name}`, protocol, port: number, nodePort: NODE_PORT[protocol] },
-        endpoints: ips.map((ip) => ({ ip, port: target })),
-      });
-      return [port('http', 'tcp', 80, 8080), port('dns', 'udp', 53, 9000)];
-    });
-  }
-
   private fillerObjects(): KubeObject[] {
     return fillerServices(this.o.services - 1, 4).flatMap((p) => {
       const name = p.name.replace(/^filler\/(.*):http$/, '$1');
@@ -179,6 +171,27 @@ export class TakeoverRun implements AsyncDisposable {
       ];
     });
   }
+}
+
+/** A standard Service as kube-proxy sees it. */
+export function proxiedPorts(
+  box: Box,
+  service: string,
+  { clusterIp4, clusterIp6 }: StandardService,
+  pods: readonly string[],
+  nodePorts?: { tcp: number; udp: number },
+): ProxiedPort[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const ips = pods.map((name) => box.pod(name)).map((p) => (family === 4 ? p.ipv4 : p.ipv6));
+    const common = { family, clusterIp: family === 4 ? clusterIp4 : clusterIp6 };
+    const port = (name: string, protocol: 'tcp' | 'udp', number: number, target: number): ProxiedPort => ({
+      ...common,
+      ...{ name: `default/${service}:${name}`, protocol, port: number },
+      ...(nodePorts && { nodePort: nodePorts[protocol] }),
+      endpoints: ips.map((ip) => ({ ip, port: target })),
+    });
+    return [port('http', 'tcp', 80, 8080), port('dns', 'udp', 53, 9000)];
+  });
 }
 
 /** Clients that run until they are told to stop. */

@@ -31,17 +31,18 @@ const web = (backends: string[]) =>
   desiredService({ name: 'web', frontends: [clusterIP('10.96.0.1'), nodePort(30080)], backends });
 
 describe('a plan', () => {
-  it('for a new service writes names, backends, slots and addresses before the frontends', () => {
+  it('for a new service writes names, backends, slots and addresses before the frontends, and refuses other ports after', () => {
     const { planner } = setUp();
     const plan = planner.apply(upsert(web(['10.1.0.2:80', '10.1.0.3:80'])));
     expect(plan.toText().split('\n')).toEqual([
-      '+ lb_addresses 10.96.0.1 cluster_ip,echo frontends 1',
+      '+ lb_addresses 10.96.0.1 echo frontends 1',
       '+ lb_backends 1 10.1.0.2:80/TCP service 1 ready serving in_internal in_cluster',
       '+ lb_backends 2 10.1.0.3:80/TCP service 1 ready serving in_internal in_cluster',
       '+ lb_frontends *4:30080/TCP service 1 node_port internal 1+2 external 1+2 flags none',
       '+ lb_frontends 10.96.0.1:80/TCP service 1 cluster_ip internal 1+2 external 1+2 flags none',
       '+ lb_slots 1+2 1 2',
       '+ meta_services 1 default/web:/TCP/IPv4',
+      '~ lb_addresses 10.96.0.1 cluster_ip,echo frontends 1',
       '~ stats_backends 1 zero',
       '~ stats_backends 2 zero',
       '~ stats_services 1 zero',
@@ -54,6 +55,7 @@ describe('a plan', () => {
       'backend',
       'backend',
       'slots',
+      'put',
       'put',
       'put',
       'put',

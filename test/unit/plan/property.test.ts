@@ -1,6 +1,7 @@
 // Random histories of desired states against a simulated data path that reads after every single step.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ADDRESS_F_CLUSTER_IP, FRONTEND_CLUSTER_IP } from '../../../src/abi/index.js';
 import { applyOps } from '../../../src/datapath/apply.js';
 import type { DesiredFrontend, DesiredService } from '../../../src/model/desired.js';
 import { type Op, type Plan, Planner } from '../../../src/plan/index.js';
@@ -84,10 +85,12 @@ function deltaBetween(before: readonly DesiredService[], after: readonly Desired
 
 /** Applies op by op; after each the reader must see, per frontend, what was or what will be. */
 function applyObserved(store: FakeMapStore, plan: Plan, wanted: Map<string, string>): void {
-  const before = readAsDataPath(store);
+  const before = readAsDataPath(store, true);
+  const refusing = refusingAddresses(store);
   for (const op of plan.ops) {
     applyOps(store, [op]);
-    for (const [key, text] of readAsDataPath(store)) {
+    expectNothingRefusedThatIsAnothers(store, refusing, before, wanted);
+    for (const [key, text] of readAsDataPath(store, true)) {
       const isOld = before.get(key) === text;
       const isNew = wanted.get(key) === text;
       if (!isOld && !isNew) {
@@ -95,8 +98,39 @@ function applyObserved(store: FakeMapStore, plan: Plan, wanted: Map<string, stri
       }
     }
     for (const key of before.keys()) {
-      if (wanted.has(key) && !readAsDataPath(store).has(key)) throw new Error(`${key} was gone for a moment`);
+      if (wanted.has(key) && !readAsDataPath(store, true).has(key))
+        throw new Error(`${key} was gone for a moment`);
     }
+  }
+}
+
+/** Addresses whose unknown ports are refused. */
+function refusingAddresses(store: FakeMapStore): Set<string> {
+  const all = [...store.maps.lb_addresses.values()];
+  return new Set(all.filter(({ value }) => value.flags & ADDRESS_F_CLUSTER_IP).map(({ key }) => key));
+}
+
+/**
+ * A port that is not there yet, or not any more, may be another proxy's: an address that was nobody's, or will be,
+ * refuses none while some of its frontends are missing.
+ */
+function expectNothingRefusedThatIsAnothers(
+  store: FakeMapStore,
+  refusedBefore: ReadonlySet<string>,
+  before: ReadonlyMap<string, string>,
+  wanted: ReadonlyMap<string, string>,
+): void {
+  const seen = readAsDataPath(store, true);
+  const addressOf = (key: string) => key.split('|')[1] as string;
+  const willRefuse = new Set(
+    [...wanted]
+      .filter(([, text]) => text.includes(`type ${FRONTEND_CLUSTER_IP} `))
+      .map(([key]) => addressOf(key)),
+  );
+  for (const ip of refusingAddresses(store)) {
+    if (refusedBefore.has(ip) && willRefuse.has(ip)) continue;
+    for (const key of [...(willRefuse.has(ip) ? wanted : before).keys()])
+      if (addressOf(key) === ip && !seen.has(key)) throw new Error(`${key} would be refused for a moment`);
   }
 }
 
