@@ -72,7 +72,7 @@ export interface AgentStatus {
 }
 
 const HEARTBEAT_MS = 1000;
-const SWEEP_MS = 500;
+const SWEEP_MS = 100;
 /** Attaching does not wait longer than this for the Node object. */
 const NODE_WAIT_MS = 5000;
 

@@ -25,7 +25,6 @@ import { openSource } from './sources.js';
 
 /** A predecessor that was just told to end may still hold the pins. */
 const LOCK_WAIT_MS = 5000;
-const SWEEP_ENTRIES = 4096;
 
 /**
  * Runs the agent until SIGTERM, SIGINT or SIGHUP (its terminal went; files are watched, there is nothing to reload). Whatever ends it, the data path goes on without it.
@@ -148,7 +147,7 @@ function makeAgent(
     cgroupPath: machine.cgroupPath,
     cgroupId: cgroupIdOf,
     sweepFlows: async () => {
-      const { expired, orphans } = sweeper.step(SWEEP_ENTRIES);
+      const { expired, orphans } = sweeper.step();
       return expired + orphans;
     },
     restorePins: () => datapath.restorePins(),

@@ -50,12 +50,35 @@ export interface SweepResult {
   isPassDone: boolean;
 }
 
+const FEWEST_PER_STEP = 1024;
+/** A pass over the whole table takes no more steps than this: eight seconds of the agent's. */
+const STEPS_PER_PASS = 80;
+/** From this share of the table on, connections that have ended are kept for less and less time. */
+const CROWDED = 0.5;
+/** The last ACKs of a closed connection are under way no longer. */
+const CLOSING_CROWDED = 2n * SECOND;
+
+/**
+ * Timeouts for a table that is `fill` (0 to 1) full. A connection that has ended only keeps its tuple from being
+ * reused at once; better reuse than a refusal of new connections.
+ */
+export function timeoutsAt(fill: number, timeouts: FlowTimeouts = DEFAULT_TIMEOUTS): FlowTimeouts {
+  if (fill <= CROWDED) return timeouts;
+  const rest = BigInt(Math.round(Math.max(0, (1 - fill) / (1 - CROWDED)) * 1000));
+  const shorten = (t: bigint) => later((t * rest) / 1000n, t < CLOSING_CROWDED ? t : CLOSING_CROWDED);
+  return { ...timeouts, closing: shorten(timeouts.closing), reset: shorten(timeouts.reset) };
+}
+
 /** Walks the table in steps; between steps it holds only its place. */
 export class FlowSweeper {
   readonly #map: MapHandle;
   readonly #now: () => bigint;
-  readonly #timeouts: FlowTimeouts;
-  readonly #shortest: bigint;
+  readonly #configured: FlowTimeouts;
+  #timeouts: FlowTimeouts;
+  #shortest: bigint;
+  /** Entries of this pass so far, and of the last one. */
+  #seen = 0;
+  #entries = 0;
   readonly #peer: [start: number, end: number];
   readonly #dir: number;
   readonly #flags: number;
@@ -69,9 +92,9 @@ export class FlowSweeper {
     const peer = fieldOffset(flow, 'peer');
     this.#map = options.map;
     this.#now = options.now;
-    this.#timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
-    const { established, halfClosed, closing, reset, orphan } = this.#timeouts;
-    this.#shortest = [established, halfClosed, closing, reset, orphan].reduce(sooner);
+    this.#configured = options.timeouts ?? DEFAULT_TIMEOUTS;
+    this.#timeouts = this.#configured;
+    this.#shortest = shortestOf(this.#timeouts);
     this.#peer = [peer, peer + tuple.size];
     this.#dir = fieldOffset(tuple, 'dir');
     this.#flags = fieldOffset(flow, 'flags');
@@ -79,8 +102,11 @@ export class FlowSweeper {
     this.#created = fieldOffset(flow, 'created_ns');
   }
 
-  /** Looks at up to `limit` entries and removes what has expired. Times are CLOCK_MONOTONIC. */
-  step(limit = 4096): SweepResult {
+  /**
+   * Looks at up to `limit` entries and removes what has expired. Times are CLOCK_MONOTONIC. Without a limit the
+   * pace follows the size of the table.
+   */
+  step(limit = Math.max(FEWEST_PER_STEP, Math.ceil(this.#entries / STEPS_PER_PASS))): SweepResult {
     const result: SweepResult = { seen: 0, expired: 0, orphans: 0, isPassDone: false };
     this.#iterator ??= this.#map.entries();
     const now = this.#now();
@@ -89,14 +115,23 @@ export class FlowSweeper {
       if (next.done) {
         this.#iterator = undefined;
         result.isPassDone = true;
+        this.#endPass();
         break;
       }
       result.seen++;
+      this.#seen++;
       const [key, value] = next.value;
       // Busy entries, nearly all of them, cost no system call of their own.
       if (now - this.#lastUse(value) >= this.#shortest) this.#judge(key, now, result);
     }
     return result;
+  }
+
+  #endPass(): void {
+    this.#entries = this.#seen;
+    this.#seen = 0;
+    this.#timeouts = timeoutsAt(this.#entries / this.#map.info.maxEntries, this.#configured);
+    this.#shortest = shortestOf(this.#timeouts);
   }
 
   #judge(key: Uint8Array, now: bigint, result: SweepResult): void {
@@ -130,6 +165,10 @@ export class FlowSweeper {
 
 function word64(bytes: Uint8Array, at: number): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at, true);
+}
+
+function shortestOf({ established, halfClosed, closing, reset, orphan }: FlowTimeouts): bigint {
+  return [established, halfClosed, closing, reset, orphan].reduce(sooner);
 }
 
 function sooner(a: bigint, b: bigint): bigint {

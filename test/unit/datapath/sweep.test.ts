@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST } from '../../../src/abi/generated.js';
 import type { Abi } from '../../../src/abi/index.js';
 import type { MapHandle } from '../../../src/datapath/handles.js';
-import { DEFAULT_TIMEOUTS, FlowSweeper, timeoutOf } from '../../../src/datapath/sweep.js';
+import { DEFAULT_TIMEOUTS, FlowSweeper, timeoutOf, timeoutsAt } from '../../../src/datapath/sweep.js';
 
 const SECOND = 1_000_000_000n;
 
@@ -32,6 +32,7 @@ class Table {
   readonly rows = new Map<string, [Uint8Array, Uint8Array]>();
   readonly deleted: string[] = [];
   lookups = 0;
+  maxEntries = 1000;
   beforeLookup: () => void = () => {};
 
   pair(id: number, seen: bigint, flags = 0): void {
@@ -54,7 +55,13 @@ class Table {
       deleted.push(`${k[0]}:${k[4]}`);
       return rows.delete(k.join());
     };
-    return { lookup, delete: remove, entries: () => [...rows.values()].values() } as unknown as MapHandle;
+    const info = { maxEntries: this.maxEntries };
+    return {
+      info,
+      lookup,
+      delete: remove,
+      entries: () => [...rows.values()].values(),
+    } as unknown as MapHandle;
   }
 }
 
@@ -106,5 +113,40 @@ describe('expiry of flows', () => {
     expect(sweeper.step(60)).toMatchObject({ seen: 60, isPassDone: false });
     expect(sweeper.step(60)).toMatchObject({ seen: 40, isPassDone: true });
     expect(table.lookups).toBe(0);
+  });
+
+  it('keeps ended connections for less time the fuller the table is, and live ones as long as ever', () => {
+    const seconds = (fill: number) => Number(timeoutsAt(fill).closing) / 1e9;
+    expect([0, 0.5, 0.75, 0.9, 1].map(seconds)).toEqual([60, 60, 30, 12, 2]);
+    const { closing: _, reset: __, ...live } = timeoutsAt(1);
+    expect(DEFAULT_TIMEOUTS).toMatchObject(live);
+  });
+
+  it('makes room in a crowded table, pass by pass', () => {
+    const table = new Table();
+    table.maxEntries = 200;
+    for (let id = 1; id <= 50; id++) table.pair(id, 100n * SECOND);
+    for (let id = 51; id <= 100; id++) table.pair(id, 100n * SECOND, CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
+    const sweeper = new FlowSweeper({ abi, map: table.handle, now: () => 105n * SECOND });
+    expect(sweeper.step()).toMatchObject({ isPassDone: true, expired: 0 });
+    expect(sweeper.step()).toMatchObject({ isPassDone: true, expired: 50 });
+    expect(table.rows.size).toBe(100);
+  });
+
+  it('takes larger steps through a larger table: a pass never lasts longer than 80 steps', () => {
+    const table = new Table();
+    table.maxEntries = 1_000_000;
+    for (let id = 0; id < 100_000; id++) {
+      const k = Uint8Array.of(id, id >> 8, id >> 16, 0, 0, 0, 0, 0);
+      table.set(k, value(k, 100n * SECOND, 0));
+    }
+    const sweeper = new FlowSweeper({ abi, map: table.handle, now: () => 101n * SECOND });
+    const pass = () => {
+      let steps = 1;
+      while (!sweeper.step().isPassDone) steps++;
+      return steps;
+    };
+    expect(pass()).toBe(98);
+    expect(pass()).toBe(81);
   });
 });
