@@ -24,16 +24,20 @@ describe('SEMANTICS 8: health of a node, as load balancers and probes see it', (
   afterAll(() => cluster?.close());
 
   /** A LoadBalancer Service with policy Local; one slice, its pods by name. */
-  function web(pods: string[], o: { port?: number; terminating?: boolean } = {}): KubeObject[] {
+  function web(
+    pods: string[],
+    o: { port?: number; terminating?: boolean; policy?: 'Cluster' } = {},
+  ): KubeObject[] {
     const service = serviceObject({
       name: 'web',
       type: 'LoadBalancer',
       clusterIPs: ['10.96.1.7'],
       ports: [{ name: 'http', port: 80, targetPort: 8080, nodePort: 30_777 }],
-      externalTrafficPolicy: 'Local',
+      externalTrafficPolicy: o.policy ?? 'Local',
       loadBalancerIPs: ['192.0.2.7'],
     });
-    (service.spec as Record<string, unknown>).healthCheckNodePort = o.port ?? PORT;
+    // The API server takes the port back when the policy becomes Cluster.
+    if (!o.policy) (service.spec as Record<string, unknown>).healthCheckNodePort = o.port ?? PORT;
     const endpoints = pods.map((name) => {
       const { ipv4, node } = cluster.box.pod(name);
       return { ip: ipv4, node, ...(o.terminating && { ready: false, serving: true, terminating: true }) };
@@ -83,6 +87,28 @@ describe('SEMANTICS 8: health of a node, as load balancers and probes see it', (
     cluster.apply('20-web', web(['b1'], { port: PORT + 1 }));
     await eventually('the new port', async () => (await statusOf(check('node2', PORT + 1))) === 200);
     await expect(get('outside', check('node2'))).rejects.toThrow();
+  });
+
+  it('goes and comes with externalTrafficPolicy Local; NodePorts follow', async () => {
+    const through = async (node: string) => {
+      const to = `${cluster.box.node(node).ipv4}:30777`;
+      const { ok, peers } = await tcpClient(cluster.box.outside, to, { count: 1, timeoutMs: 500 });
+      return ok === 1 ? Object.keys(peers).join() : 'silent';
+    };
+    const { ipv4: client } = cluster.box.outside;
+    cluster.apply('20-web', web(['a1']));
+    await eventually('200', async () => (await statusOf(check('node1'))) === 200);
+    expect(await through('node2')).toBe('silent');
+    cluster.apply('20-web', web(['a1'], { policy: 'Cluster' }));
+    await eventually('the other node to serve', async () => {
+      return (await through('node2')) === cluster.box.node('node2').ipv4;
+    });
+    for (const node of ['node1', 'node2']) await expect(get('outside', check(node))).rejects.toThrow();
+    cluster.apply('20-web', web(['a1']));
+    await eventually('200', async () => (await statusOf(check('node1'))) === 200);
+    expect(await statusOf(check('node2'))).toBe(503);
+    await eventually('silence', async () => (await through('node2')) === 'silent');
+    expect(await through('node1')).toBe(client);
   });
 
   it('says which Service a port could not be had for, and serves it once it can', async () => {

@@ -74,6 +74,26 @@ describe('ranges learned from ServiceCIDR objects', () => {
     }
   });
 
+  it('Services of a second range are served, its other addresses dropped', async () => {
+    const second = { 4: '10.97.0.9', 6: 'fd00:97::9' };
+    const { objects } = standardService(cluster.box, { name: 'second', number: 2, pods: ['a2', 'b1'] });
+    const spec = (objects[0] as KubeObject).spec as Record<string, unknown>;
+    Object.assign(spec, { clusterIP: second[4], clusterIPs: Object.values(second) });
+    await api.put(serviceCidr('second', '10.97.0.0/24', 'fd00:97::/112'), ...objects);
+    for (const family of FAMILIES) {
+      await cluster.reachable('a1', endpoint(second[family], 80));
+      const { byServer } = await tcpClient(cluster.box.pod('a1'), endpoint(second[family], 80), {
+        count: 30,
+      });
+      expect(Object.keys(byServer).sort()).toEqual(['a2', 'b1']);
+    }
+    expect(await isDropped('10.97.0.10')).toBe(true);
+    await api.delete(serviceCidr('second'), ...objects);
+    await eventually('10.97.0.10 to leave', async () => {
+      return (await leaves(cluster.box.pod('a1'), '10.97.0.10')) > 0;
+    });
+  });
+
   it('an address of a Service that names another proxy is left to that one', async () => {
     const service = {
       apiVersion: 'v1',

@@ -131,6 +131,29 @@ describe.each([{ xdp: 'off' }, { xdp: 'force' }] as const)(
       expect(await visit('outside', lb(2, 6), { source: outside.addresses6[0] as string })).toEqual(OK);
     });
 
+    it('lets the node pass with the load-balancer IP as its own source', async () => {
+      const { box } = cluster;
+      const nodes = ['172.30.0.11/32', 'fd00:30::11/128'];
+      // On this node: a bound socket keeps its source, and an answer from elsewhere goes where routing sends it.
+      cluster.apply('31-own', service(8, nodes, { pods: ['a2'] }));
+      cluster.apply('32-closed', service(9, ['203.0.113.0/24', '2001:db8:9::/64'], { pods: ['a2'] }));
+      for (const number of [8, 9]) await cluster.reachable('node1', endpoint(`10.96.1.${number}`, 80));
+      for (const family of FAMILIES) {
+        const own = lb(8, family);
+        const length = family === 4 ? 32 : 128;
+        await box.exec('node1', ['ip', 'addr', 'add', `${own}/${length}`, 'dev', 'lo']);
+        await eventually('the address', async () => (await visit('node1', own, { source: own }))[0] === 'ok');
+        expect(await visit('node1', own, { source: own })).toEqual(OK);
+        // Where no range has an address of the node its own address changes nothing.
+        await box.exec('node1', ['ip', 'addr', 'add', `${lb(9, family)}/${length}`, 'dev', 'lo']);
+        const [tcp] = await visit('node1', lb(9, family), { source: lb(9, family) });
+        expect(tcp).not.toBe('ok');
+        for (const ip of [own, lb(9, family)])
+          await box.exec('node1', ['ip', 'addr', 'del', `${ip}/${length}`, 'dev', 'lo']);
+      }
+      for (const file of ['31-own', '32-closed']) cluster.apply(file, []);
+    });
+
     it('reports ranges that cannot be read', () => {
       expect(cluster.agent('node1').log).toMatch(/loadBalancerSourceRanges/);
       expect(cluster.agent('node1').log).toMatch(/nonsense/);
