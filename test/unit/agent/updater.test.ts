@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { NodeAddress } from '../../../src/agent/addresses.js';
 import { newCounters } from '../../../src/agent/counters.js';
 import { type Delta, Updater, type UpdaterOptions } from '../../../src/agent/updater.js';
+import type { ClusterRanges } from '../../../src/model/desired.js';
 import type { Change, ServiceObject } from '../../../src/model/objects.js';
 
 interface FakeService {
@@ -18,10 +19,15 @@ class FakeModel {
   batches: string[][] = [];
   addresses: string[] = [];
   stats = { servicesRecomputed: 0 };
-  clusterRanges = { service: [], foreign: [] };
+  clusterRanges: ClusterRanges = { service: [], foreign: [] };
   #services = new Map<string, FakeService>();
   apply(changes: readonly Change[]): Delta<FakeService> {
     this.batches.push(changes.map((c) => c.key));
+    const range = changes.find((c) => c.kind === 'ServiceCIDR');
+    if (range) {
+      this.clusterRanges = { service: [range.key], foreign: [] };
+      return { upserts: [], removals: [], warnings: [], clusterRanges: this.clusterRanges };
+    }
     if (changes.some((c) => c.key === 'bad')) throw new Error('cannot digest');
     const upserts = changes.flatMap((c) =>
       c.object ? [{ id: c.key, value: (c.object as ServiceObject).uid ?? '' }] : [],
@@ -43,6 +49,7 @@ class FakeModel {
 class FakeProgrammer {
   calls: string[] = [];
   maps = new Map<string, string>();
+  ranges: readonly string[] = [];
   failures = 0;
   async restore() {
     this.calls.push('restore');
@@ -50,13 +57,15 @@ class FakeProgrammer {
   async apply(delta: Delta<FakeService>) {
     this.calls.push(`apply +${delta.upserts.length} -${delta.removals.length}`);
     if (this.failures-- > 0) throw new Error('E2BIG');
+    if (delta.clusterRanges) this.ranges = delta.clusterRanges.service;
     for (const service of delta.upserts) this.maps.set(service.id, service.value);
     for (const id of delta.removals) this.maps.delete(id);
     return delta.upserts.length + delta.removals.length;
   }
-  async reconcile(wanted: FakeService[]) {
+  async reconcile(wanted: FakeService[], ranges: ClusterRanges) {
     this.calls.push(`reconcile ${wanted.length}`);
     if (this.failures-- > 0) throw new Error('E2BIG');
+    this.ranges = ranges.service;
     this.maps = new Map(wanted.map((s) => [s.id, s.value]));
     return wanted.length;
   }
@@ -148,6 +157,29 @@ describe('Updater', () => {
     expect(counters.applyErrors).toBe(3);
     expect(counters.fullResyncs).toBe(4);
     expect(updater.latencyMs.count).toBe(2);
+  });
+
+  it('writes changed ranges by themselves, and again when everything is compared', async () => {
+    const { updater, programmer } = setup();
+    const range = (key: string): Change => ({
+      kind: 'ServiceCIDR',
+      key,
+      object: { name: key, cidrs: [key] },
+    });
+    updater.setNodeAddresses(ADDRESSES);
+    updater.enqueue([range('10.96.0.0/16')]);
+    updater.markSynced();
+    await settle();
+    expect(programmer.ranges).toEqual(['10.96.0.0/16']);
+    updater.enqueue([range('10.97.0.0/16')]);
+    await settle();
+    expect(programmer.calls.slice(3)).toEqual(['apply +0 -0']);
+    expect(programmer.ranges).toEqual(['10.97.0.0/16']);
+    programmer.failures = 1;
+    updater.enqueue([range('10.98.0.0/16')]);
+    await settle(100);
+    expect(programmer.calls.at(-1)).toBe('reconcile 0');
+    expect(programmer.ranges).toEqual(['10.98.0.0/16']);
   });
 
   it('leaves out an object that the model cannot digest and keeps the others', async () => {
