@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  type Agent,
   type Box,
   type ClientReport,
   createBox,
@@ -14,6 +15,7 @@ import {
 import type { ServiceRow } from '../src/cli/views/rows.js';
 import { type DemoPod, readPods } from './demo/pods.js';
 import { expectedServers, judge, type Names, type Visit } from './demo/visits.js';
+import { sayWarnings } from './demo/warnings.js';
 
 const EXAMPLES = join(repositoryRoot(), 'examples');
 const CLIENTS = ['client1', 'client2'] as const;
@@ -44,7 +46,8 @@ async function main(): Promise<number> {
   let code = 1;
   try {
     say(`Box ${box.id} is up after ${((performance.now() - started) / 1000).toFixed(1)} s.`);
-    const whole = runDemo(box, pods);
+    const agents = new Map<string, Agent>();
+    const whole = runDemo(box, pods, agents);
     const ended = await Promise.race([whole, interruption]);
     if (typeof ended === 'string') {
       whole.catch(() => {}); // what is cut off fails, and nobody asks any more
@@ -54,7 +57,9 @@ async function main(): Promise<number> {
     say(`\nThat took ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     if (process.stdout.isTTY) {
       tellWhatToTry(box);
+      const silence = sayWarnings(agents, say);
       await interruption;
+      silence();
     }
   } finally {
     await box.close();
@@ -65,14 +70,12 @@ async function main(): Promise<number> {
 }
 
 /** Whether everything went as the maps promise. */
-async function runDemo(box: Box, pods: DemoPod[]): Promise<boolean> {
+async function runDemo(box: Box, pods: DemoPod[], agents: Map<string, Agent>): Promise<boolean> {
   await startServers(box, pods);
   say(`Starting an agent on each node: bin/shunt agent --manifests examples --replace-kube-proxy ...`);
-  await Promise.all(
-    [...box.nodes.values()].map((node) =>
-      node.startAgent(['--manifests', EXAMPLES, '--replace-kube-proxy']).waitReady(),
-    ),
-  );
+  for (const node of box.nodes.values())
+    agents.set(node.name, node.startAgent(['--manifests', EXAMPLES, '--replace-kube-proxy']));
+  await Promise.all([...agents.values()].map((agent) => agent.waitReady()));
   say(`\n$ bin/shunt services        # in node1\n${await shunt(box, 'node1', ['services'])}`);
   const names = namesOf(box, pods);
   const [good, total] = await visitAll(box, names);
@@ -192,7 +195,7 @@ The cluster stays up until Ctrl-C. In another terminal, as root, in this directo
   ${inside('outside')} build/box/netclient tcp --to ${box.node('node1').ipv4}:30391 --count 10
   ${inside('node1')} ip address
 
-A change of a file in examples/ is served at once.`);
+A change of a file in examples/ is served at once; what is wrong with it is said here.`);
 }
 
 /** What a closed box must not leave. */

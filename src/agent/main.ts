@@ -25,6 +25,8 @@ import { openSource } from './sources.js';
 
 /** A predecessor that was just told to end may still hold the pins. */
 const LOCK_WAIT_MS = 5000;
+const MISSING_PINS =
+  "take over pinned state: these maps were not pinned beside the others. they begin empty, and what was remembered in them is lost; look for who removes pins, 'shunt cleanup' is for when no agent runs";
 
 /**
  * Runs the agent until SIGTERM, SIGINT or SIGHUP (its terminal went; files are watched, there is nothing to reload). Whatever ends it, the data path goes on without it.
@@ -110,8 +112,11 @@ function makeAgent(
     );
   }
   const tables = new KernelNodeTables({ abi, map: (name) => datapath.map(name), config, now: monotonicNs });
-  if (datapath.reusedMaps.size > 0) log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
-  else {
+  if (datapath.reusedMaps.size > 0) {
+    log.info({ maps: datapath.reusedMaps.size }, 'taking over pinned state');
+    const missing = [...abi.maps.keys()].filter((name) => !datapath.reusedMaps.has(name));
+    if (missing.length > 0) log.warn({ map: missing }, MISSING_PINS);
+  } else {
     tables.holdFlows();
     if (options.takeoverWindowS > 0) tables.setTakeover(options.takeoverWindowS);
   }

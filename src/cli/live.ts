@@ -6,7 +6,7 @@ import { parseLinkPinName } from '../agent/pins.js';
 import { linksDirectory, openReadOnly, type ReadOnlyDatapath } from '../datapath/index.js';
 import { BpfLink, LinkType, monotonicNs } from '../native/index.js';
 import type { CleanupOptions, CleanupReport } from './environment.js';
-import { CliError } from './errors.js';
+import { CliError, UsageError } from './errors.js';
 import type { LiveMaps, LiveState, PinnedLink } from './reader.js';
 
 /**
@@ -19,6 +19,8 @@ export function openLive(pinPath: string): LiveState {
 }
 
 function checkReadable(pinPath: string): void {
+  if (!pinPath.startsWith('/'))
+    throw new UsageError(`use --pin-path '${pinPath}': not an absolute path. give the agent's`);
   try {
     readdirSync(pinPath);
   } catch (error) {
@@ -64,7 +66,9 @@ class Live implements LiveState {
   links(): PinnedLink[] {
     const directory = linksDirectory(this.pinPath);
     if (!existsSync(directory)) return [];
-    return readdirSync(directory).map((name) => readLink(directory, name));
+    return readdirSync(directory)
+      .filter((name) => parseLinkPinName(name) !== undefined || name.startsWith('sk_'))
+      .map((name) => readLink(directory, name));
   }
 
   [Symbol.dispose](): void {

@@ -56,7 +56,7 @@ function createProgram(
       outputError: (text, write) => write(text.replace(/^error: /, 'shunt: ')),
     })
     .showHelpAfterError('run it with --help to see what it takes')
-    .helpCommand(false);
+    .helpCommand('help [command]', 'print the help of a command');
   addServicesCommand(program, environment);
   addBackendsCommand(program, environment);
   addFlowsCommand(program, environment);

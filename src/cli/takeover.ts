@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as abi from '../abi/index.js';
 import { cleanup } from '../agent/cleanup.js';
+import { parseLinkPinName } from '../agent/pins.js';
 import { ConfigWords, linksDirectory, openReadOnly, type ReadOnlyDatapath } from '../datapath/index.js';
 import { PROTOCOLS } from '../datapath/protocols.js';
 import { refOf } from '../datapath/read.js';
@@ -9,9 +10,12 @@ import type { FlowView } from '../datapath/views.js';
 import { BpfLink, monotonicNs } from '../native/index.js';
 import type { FamilyPort, Machine, ShuntControl, ShuntState } from '../takeover/index.js';
 import { realMachine } from '../takeover/index.js';
+import { CliError } from './errors.js';
 
 /** The real machine and the real maps. */
 export function openTakeover(pinPath: string): { machine: Machine; control: ShuntControl } {
+  if (process.geteuid?.() !== 0)
+    throw new CliError("look for kube-proxy's rules: not permitted (EPERM). run it as root");
   return { machine: realMachine(), control: new PinnedShunt(pinPath) };
 }
 
@@ -141,6 +145,7 @@ function countHooks(pinPath: string): number {
   if (!existsSync(directory)) return 0;
   let count = 0;
   for (const name of readdirSync(directory)) {
+    if (parseLinkPinName(name) === undefined && !name.startsWith('sk_')) continue;
     using link = BpfLink.openPinned(join(directory, name));
     if (link.info.ifindex || link.info.cgroupId) count++;
   }

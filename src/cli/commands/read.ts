@@ -35,6 +35,9 @@ export function addListCommand<Row>(
     const rows = list.view(live, options.namespace);
     const { output } = options;
     const machine = output === 'json' || output === 'yaml';
+    // A mistyped namespace looks like an empty one; scripts read the other formats.
+    if (!machine && rows.length === 0 && options.namespace !== undefined)
+      environment.stderr.write(`shunt: no ${list.name} in namespace ${options.namespace}\n`);
     environment.stdout.write(
       machine
         ? renderData(output, list.data ? rows.map(list.data) : rows)

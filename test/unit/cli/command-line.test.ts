@@ -34,6 +34,12 @@ describe('help and version', () => {
     expect(code).toBe(0);
   });
 
+  it('help COMMAND is COMMAND --help', async () => {
+    const { code, out } = await run(['help', 'services']);
+    expect(out).toMatch(/^Usage: shunt services \[options\]/);
+    expect(code).toBe(0);
+  });
+
   it('--version', async () => {
     expect(await run(['--version'])).toEqual({ code: 0, out: '9.9.9\n', err: '' });
   });

@@ -16,6 +16,15 @@ async function json(...args: string[]): Promise<Record<string, unknown>[]> {
   return JSON.parse(await printed(...args, '-o', 'json'));
 }
 
+describe('an empty namespace', () => {
+  it.each(['services', 'backends', 'flows', 'affinities'])('of %s is said to people', async (command) => {
+    const at = (...more: string[]) =>
+      run([command, '-n', 'no-such', ...more], { openLive: () => sampleLive() });
+    expect(await at()).toMatchObject({ code: 0, err: `shunt: no ${command} in namespace no-such\n` });
+    expect(await at('-o', 'json')).toEqual({ code: 0, out: '[]\n', err: '' });
+  });
+});
+
 describe('shunt services', () => {
   it('prints frontends sorted by service, port, type and address', async () => {
     expect(await printed('services')).toMatchInlineSnapshot(`
