@@ -97,6 +97,12 @@ static long try_port(__u32 i, struct port_search *search)
 	return search->err != -1;
 }
 
+/* Not inlined: what the hash needs of the stack would be below all that looks for a port. */
+static __noinline __u32 hash_port(struct work *w, __u32 seed)
+{
+	return hash_tuple(&w->pkt.tuple, settings.hash_seed ^ seed);
+}
+
 /* Reserves a reply tuple: the client's own port where the source is kept and nobody has it, else
  * one of the SNAT range. Ports are probed by double hashing: neighbours would cluster, and fail far
  * below a full range. Returns 0, -1 (all taken) or -2 (table full).
@@ -110,10 +116,8 @@ static __noinline int reserve_reply(struct __sk_buff *skb, struct xdp_md *xdp, s
 	    .w = w,
 	    .skb = skb,
 	    .xdp = xdp,
-	    .start = hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x5eed),
-	    .step = range > SNAT_TRIES ?
-			hash_tuple(&w->pkt.tuple, settings.hash_seed ^ 0x57e9) % range | 1 :
-			1,
+	    .start = hash_port(w, 0x5eed),
+	    .step = range > SNAT_TRIES ? hash_port(w, 0x57e9) % range | 1 : 1,
 	    .err = -1,
 	};
 
