@@ -126,17 +126,23 @@ export class TakeoverRun implements AsyncDisposable {
     const { box } = this.cluster;
     const a1 = box.pod('a1');
     const node = box.node(NODE);
-    const nodePort = endpoint(node.ipv4, NODE_PORT.tcp);
     const options = { seconds: 600, intervalMs: 200, timeoutMs: 10_000 };
     const held = await Promise.all([
       holdConnections(a1, this.service.tcp[4], { ...options, count: 70 }),
       holdConnections(a1, this.service.tcp[6], { ...options, count: 30 }),
-      holdConnections(box.outside, nodePort, { ...options, count: 60 }),
+      holdConnections(box.outside, endpoint(node.ipv4, NODE_PORT.tcp), { ...options, count: 40 }),
+      holdConnections(box.outside, endpoint(node.ipv6, NODE_PORT.tcp), { ...options, count: 20 }),
       holdConnections(node, this.service.tcp[4], { ...options, count: 40 }),
     ]);
     const udp = await Promise.all([
       UdpFlows.start(box, 'a1', { host: this.service.clusterIp4, port: 53 }, { count: 20, firstPort }),
-      UdpFlows.start(box, 'outside', { host: node.ipv4, port: NODE_PORT.udp }, { count: 20, firstPort }),
+      UdpFlows.start(box, 'outside', { host: node.ipv4, port: NODE_PORT.udp }, { count: 12, firstPort }),
+      UdpFlows.start(
+        box,
+        'outside',
+        { host: node.ipv6, port: NODE_PORT.udp },
+        { count: 8, firstPort: firstPort + 100 },
+      ),
       UdpFlows.start(box, NODE, { host: this.service.clusterIp4, port: 53 }, { count: 10, firstPort }),
     ]);
     const stream = (where: string, host: string, port: number) =>
@@ -145,6 +151,7 @@ export class TakeoverRun implements AsyncDisposable {
       stream('a1', this.service.clusterIp4, 80),
       stream('a1', this.service.clusterIp6, 80),
       stream('outside', node.ipv4, NODE_PORT.tcp),
+      stream('outside', node.ipv6, NODE_PORT.tcp),
       stream(NODE, this.service.clusterIp4, 80),
     ]);
     return new Traffic(held, steady, udp);
