@@ -32,6 +32,7 @@ extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_
 extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *xdp, struct bpf_sock_tuple *tuple,
 					 __u32 tuple_len, struct bpf_ct_opts_v1 *opts,
 					 __u32 opts_len) __ksym __weak;
+extern int bpf_ct_change_timeout(struct nf_conn *ct, __u32 timeout_ms) __ksym __weak;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 
 #define NF_CT_CURRENT_NETNS -1
@@ -42,10 +43,11 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym __weak;
 #define NF_KNOWN            (1ul << 63)
 
 /* nf_conntrack's entry for a packet with these ends, in either direction: its status with NF_KNOWN
- * (and NF_IS_REPLY) set, or 0 when there is none. One of skb and xdp is NULL.
+ * (and NF_IS_REPLY) set, or 0 when there is none. One of skb and xdp is NULL. An entry that has all
+ * bits of `forget` (not 0) set is forgotten.
  */
-static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struct xdp_md *xdp,
-						    const struct ct_tuple *t)
+static __noinline unsigned long ask_nf_conntrack(struct __sk_buff *skb, struct xdp_md *xdp,
+						 const struct ct_tuple *t, unsigned long forget)
 {
 	struct bpf_ct_opts_v1 opts = {.netns_id = NF_CT_CURRENT_NETNS, .l4proto = t->proto};
 	struct bpf_sock_tuple key = {};
@@ -77,8 +79,16 @@ static __noinline unsigned long nf_conntrack_status(struct __sk_buff *skb, struc
 	if (!ct)
 		return 0;
 	status = ct->status | NF_KNOWN | (opts.dir ? NF_IS_REPLY : 0);
+	if (forget && (status & forget) == forget)
+		bpf_ct_change_timeout(ct, 0);
 	bpf_ct_release(ct);
 	return status;
+}
+
+static __always_inline unsigned long nf_conntrack_status(struct __sk_buff *skb, struct xdp_md *xdp,
+							 const struct ct_tuple *t)
+{
+	return ask_nf_conntrack(skb, xdp, t, 0);
 }
 
 /* A datagram to this node that our flow f claims: does a MASQUERADE rule have the same port? It may

@@ -13,8 +13,8 @@
 #define SETTINGS_WITH_MIDDLE \
 	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
 
-/* skb->tc_index of this node's own packet, once translated: the device that it is redirected to
- * must not take it for one that the node sends straight to the backend.
+/* skb->tc_index of what is redirected out: nothing is left to do where it leaves. Cleared where
+ * packets come in, since a veth hands it on to another node of the same machine.
  */
 #define TRANSLATED_MARK 0x5348
 
@@ -130,8 +130,7 @@ __noinline int send_out(struct __sk_buff *skb, struct ct_flow *f, __u32 path)
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 	count_path(path, w->pkt.l3_len);
-	if (is_node)
-		skb->tc_index = TRANSLATED_MARK;
+	skb->tc_index = TRANSLATED_MARK;
 	/* Also once a second when the neighbour is known: an entry that only BPF reads would go
 	 * stale and never be probed again.
 	 */
@@ -558,6 +557,12 @@ static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w,
 	return parsed == PARSE_OK;
 }
 
+static __always_inline void clear_mark(struct __sk_buff *skb)
+{
+	if (skb->tc_index == TRANSLATED_MARK)
+		skb->tc_index = 0;
+}
+
 /* Host side of a pod's veth: what the pod sends. */
 SEC("tc")
 int tc_pod_in(struct __sk_buff *skb)
@@ -567,6 +572,7 @@ int tc_pod_in(struct __sk_buff *skb)
 
 	if (!w)
 		return TC_NEXT;
+	clear_mark(skb);
 	if (!is_port_packet(skb, w, SIDE_POD_IN, 0, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_POD);
@@ -596,14 +602,43 @@ int tc_pod_out(struct __sk_buff *skb)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w)
+	if (!w || skb->tc_index == TRANSLATED_MARK)
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, SIDE_OUT, 0, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
-	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
+	if (is_reply || skb->ingress_ifindex)
 		return verdict;
 	return handle_own_direct(skb, w);
+}
+
+/* A connection that the stack has masqueraded leaves with a port that a live flow of ours has: that
+ * of the backend is taken. The rule chooses another when the client repeats its SYN, if
+ * nf_conntrack has forgotten this choice. UDP needs no such thing: see is_masquerades_port().
+ */
+__noinline int handle_masqueraded(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+	struct ct_tuple *t, *key;
+	struct ct_flow *f;
+
+	if (!w)
+		return TC_NEXT;
+	t = &w->pkt.tuple;
+	key = &w->saved;
+	__builtin_memset(key, 0, sizeof(*key));
+	key->src = t->dst;
+	key->dst = t->src;
+	key->sport = t->dport;
+	key->dport = t->sport;
+	key->proto = t->proto;
+	key->dir = CT_REPLY;
+	f = lookup_flow(key);
+	if (!f || !(f->flags & (CT_F_PAST_STACK | CT_F_MIDDLE_USED)) || is_closing(f))
+		return TC_NEXT;
+	if (!(ask_nf_conntrack(skb, NULL, key, NF_IPS_SRC_NAT | NF_IS_REPLY) & NF_IPS_SRC_NAT))
+		return TC_NEXT;
+	return drop_skb(skb, w, DROP_REASON_TUPLE_TAKEN, f->service_id);
 }
 
 static __always_inline int handle_uplink_in(struct __sk_buff *skb, int is_bare)
@@ -616,6 +651,7 @@ static __always_inline int handle_uplink_in(struct __sk_buff *skb, int is_bare)
 	 */
 	if (!w || skb->pkt_type != PACKET_HOST_ || skb->vlan_present)
 		return TC_NEXT;
+	clear_mark(skb);
 	if (!is_port_packet(skb, w, SIDE_WIRE_IN, is_bare, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_WIRE);
@@ -626,15 +662,19 @@ static __always_inline int handle_uplink_out(struct __sk_buff *skb, int is_bare)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w)
+	if (!w || skb->tc_index == TRANSLATED_MARK)
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, SIDE_OUT, is_bare, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
-	/* Only what a local socket sent has not come in by a device. */
-	if (is_reply || skb->ingress_ifindex || skb->tc_index == TRANSLATED_MARK)
+	if (is_reply || verdict != TC_NEXT)
 		return verdict;
-	return handle_client_side(skb, w, ORIGIN_NODE);
+	/* Only what a local socket sent has not come in by a device. */
+	if (!skb->ingress_ifindex)
+		return handle_client_side(skb, w, ORIGIN_NODE);
+	if (w->pkt.tuple.proto == IPPROTO_TCP_ && is_opening(&w->pkt))
+		return handle_masqueraded(skb);
+	return verdict;
 }
 
 /* Uplink or overlay: what comes from outside. */

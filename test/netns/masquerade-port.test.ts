@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endpoint, tcpClient, udpClient } from '../../box/index.js';
+import { endpoint, holdConnections, tcpClient, udpClient } from '../../box/index.js';
 import type { FlowRow } from '../../src/cli/views/rows.js';
 import { Cluster } from '../support/cluster/cluster.js';
 import { addressOf, FAMILIES, standardService } from '../support/cluster/standard.js';
@@ -70,6 +70,50 @@ describe.each(['off', 'force'] as const)(
         await new Promise((resolve) => setTimeout(resolve, 1100));
         expect(await ask()).toMatchObject({ ok: 1, failed: 0 });
         expect(String((await flow()).snat?.port)).not.toBe(taken);
+      });
+
+      it(`a masqueraded connection that got a live flow's port gets another one, IPv${family}`, async () => {
+        const { box } = cluster;
+        const node1 = addressOf(box.node('node1'), family);
+        const [backend, pod] = ['b1', 'a1'].map((name) => addressOf(box.pod(name), family)) as [
+          string,
+          string,
+        ];
+        const live = await holdConnections(box.outside, endpoint(node1, NODE_PORT.tcp), {
+          count: 1,
+          seconds: 60,
+        });
+        const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
+        const port = rows.find((r) => r.state === 'established' && r.frontend.ip === node1)?.snat?.port ?? 0;
+        expect(port).toBeGreaterThan(0);
+        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        await box.exec('node1', [
+          ...[iptables, '-t', 'nat', '-I', 'POSTROUTING', '-p', 'tcp', '-s', pod, '-d', backend],
+          ...['-j', 'MASQUERADE', '--to-ports', `${port}-${port + 1}`],
+        ]);
+        const taken = async () =>
+          (await cluster.shunt<{ drops: Record<string, number> }>('node1', ['status'])).drops.tuple_taken ??
+          0;
+        const before = await taken();
+        // The kernel takes either port by chance; ours, which nf_conntrack does not know, one time in two.
+        for (let i = 0; i < 16 && (await taken()) === before; i++) {
+          const report = await tcpClient(box.pod('a1'), endpoint(backend, 8080), { timeoutMs: 10_000 });
+          expect(report).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+          await box.exec('node1', [
+            'conntrack',
+            '-D',
+            '-f',
+            `ipv${family}`,
+            '-p',
+            'tcp',
+            '-s',
+            pod,
+            '-d',
+            backend,
+          ]);
+        }
+        expect(await taken()).toBeGreaterThan(before);
+        expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
       });
 
       it(`what a pod asks the outside is answered although the rule took a NodePort's number, IPv${family}`, async () => {
