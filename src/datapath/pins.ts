@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BpfMap, BpfObject, isBpffs, type MapExpectation, mountBpffs } from '../native/index.js';
 import { DatapathError } from './handles.js';
@@ -37,10 +37,26 @@ export function makePinDirectories(pinPath: string): void {
     );
   }
   for (const directory of [pinPath, layoutDirectory(pinPath), linksDirectory(pinPath)]) {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // An umask or an older directory may have left another mode.
-    chmodSync(directory, 0o700);
+    try {
+      // mkdir says ENOENT for a file system that is read-only, access says what it is.
+      if (!existsSync(directory)) accessSync(existing, constants.W_OK);
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      // An umask or an older directory may have left another mode.
+      chmodSync(directory, 0o700);
+    } catch (error) {
+      throw unmade(directory, (error as NodeJS.ErrnoException).code ?? 'EIO');
+    }
   }
+}
+
+function unmade(directory: string, code: string): DatapathError {
+  const [cause, hint] =
+    code === 'EROFS'
+      ? ['the file system is read-only', 'Mount it writable, or give another --pin-path.']
+      : code === 'EPERM' && directory.includes('.')
+        ? ['a BPF file system takes no dots in names', 'Give a --pin-path without.']
+        : ['not permitted', 'Run it as root, or give another --pin-path.'];
+  return new DatapathError(code, `make directory ${directory}: ${cause} (${code}). ${hint}`);
 }
 
 /**

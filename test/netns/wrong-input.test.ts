@@ -137,7 +137,7 @@ describe('wrong input to a running agent', () => {
     await cluster.reachable('a1', '10.96.1.9:80');
   });
 
-  it('a second agent and a cleanup are refused, however they come to the pins', async () => {
+  it.concurrent('a second agent and a cleanup are refused, however they come to the pins', async () => {
     const { pinPath } = node();
     const spelt = join(pinPath, '..', 'shunt/').replace('/shunt/', '/./shunt/');
     const second = [
@@ -161,7 +161,7 @@ describe('wrong input to a running agent', () => {
     }
   });
 
-  it('a cleanup of somebody else’s directory is refused, and removes nothing', async () => {
+  it.concurrent('a cleanup of somebody else’s directory is refused, and removes nothing', async () => {
     const directory = join(cluster.box.directory, 'foreign');
     mkdirSync(join(directory, 'v1'), { recursive: true });
     writeFileSync(join(directory, 'v1', 'lb_slots'), 'mine');
@@ -169,6 +169,36 @@ describe('wrong input to a running agent', () => {
     expect(code).toBe(1);
     expect(text).toMatch(/not on a BPF file system/);
     expect(readdirSync(join(directory, 'v1'))).toEqual(['lb_slots']);
+  });
+
+  it.concurrent('pin paths that nothing can be pinned below are refused', async () => {
+    const start = (pinPath: string) =>
+      shunt(
+        'agent',
+        '--manifests',
+        cluster.manifests,
+        '--hostname-override',
+        'node1',
+        '--socket-lb=off',
+        '--pin-path',
+        pinPath,
+      );
+    const readOnly = join(cluster.box.directory, 'ro');
+    mkdirSync(readOnly);
+    await cluster.box.exec('node1', ['mount', '-t', 'bpf', '-o', 'ro', 'ro', readOnly]);
+    try {
+      const [dots, ro] = await Promise.all([
+        start(join(node().bpffs, 'a.b')),
+        start(join(readOnly, 'shunt')),
+      ]);
+      expect([dots.code, ro.code]).toEqual([1, 1]);
+      expect(dots.text).toMatch(/make directory .*a\.b: a BPF file system takes no dots in names/);
+      expect(ro.text).toMatch(
+        /make directory .*ro\/shunt: the file system is read-only \(EROFS\).*--pin-path/,
+      );
+    } finally {
+      await cluster.box.exec('node1', ['umount', readOnly]);
+    }
   });
 
   it('maps that somebody unpins are pinned again', async () => {
