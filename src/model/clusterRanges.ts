@@ -9,6 +9,8 @@ import type { ServiceCidrObject, Warning } from './objects.js';
 export class ServiceCidrs {
   #configured: readonly Cidr[] = [];
   readonly #learned = new Map<string, readonly Cidr[]>();
+  readonly #warnings = new Map<string, Warning[]>();
+  readonly #fresh: Warning[] = [];
   /** Of both, each once. */
   all: readonly Cidr[] = [];
 
@@ -17,13 +19,24 @@ export class ServiceCidrs {
     this.#unite();
   }
 
-  /** @returns what is wrong with the object; the rest of it counts. */
-  set(name: string, object: ServiceCidrObject | undefined): Warning[] {
+  set(name: string, object: ServiceCidrObject | undefined): void {
     const { cidrs, warnings } = parseCidrs(object?.cidrs ?? [], `ServiceCIDR ${name}`, 'spec.cidrs');
+    const standing = new Set(this.#warnings.get(name)?.map(textOf));
+    this.#fresh.push(...warnings.filter((warning) => !standing.has(textOf(warning))));
+    this.#warnings.set(name, warnings);
     if (object) this.#learned.set(name, cidrs);
     else this.#learned.delete(name);
     this.#unite();
-    return warnings;
+  }
+
+  /** What is wrong with the objects; the rest of them counts. */
+  get warnings(): Warning[] {
+    return [...this.#warnings.values()].flat();
+  }
+
+  /** Those that did not stand at the last call. */
+  takeFreshWarnings(): Warning[] {
+    return this.#fresh.splice(0);
   }
 
   #unite(): void {
@@ -50,4 +63,8 @@ export function computeClusterRanges(
     if (!isUnparsable(address) && isInAny(cidrs, address)) foreign.push(ip);
   }
   return { service: cidrs.map(({ text }) => text), foreign: foreign.sort(compareText) };
+}
+
+function textOf({ field, message }: Warning): string {
+  return `${field} ${message}`;
 }

@@ -75,8 +75,6 @@ export class Model {
   readonly #dirty = new Set<string>();
   readonly #configWarnings: Warning[] = [];
   #unreportedConfigWarnings = 0;
-  readonly #serviceCidrWarnings = new Map<string, Warning[]>();
-  readonly #freshWarnings: Warning[] = [];
   readonly #serviceCidrs = new ServiceCidrs();
   readonly #serveAll: boolean;
   /** What the deltas so far said, and from which foreign IPs it was made. */
@@ -159,8 +157,7 @@ export class Model {
   /** The warnings that stand. */
   warnings(): Warning[] {
     const standing = [...this.#outcomes.values()].flatMap(({ warnings }) => [...warnings.values()]);
-    const ofRanges = [...this.#serviceCidrWarnings.values()].flat();
-    return [...this.#configWarnings, ...ofRanges, ...standing].sort((a, b) =>
+    return [...this.#configWarnings, ...this.#serviceCidrs.warnings, ...standing].sort((a, b) =>
       compareText(warningId(a), warningId(b)),
     );
   }
@@ -194,10 +191,7 @@ export class Model {
   }
 
   #setServiceCidr(name: string, object: Extract<Change, { kind: 'ServiceCIDR' }>['object']): void {
-    const warnings = this.#serviceCidrs.set(name, object);
-    const standing = new Set(this.#serviceCidrWarnings.get(name)?.map(warningId));
-    this.#serviceCidrWarnings.set(name, warnings);
-    this.#freshWarnings.push(...warnings.filter((warning) => !standing.has(warningId(warning))));
+    this.#serviceCidrs.set(name, object);
     this.#rangesStale = true;
     this.#registry.unsettleExternalIps(() => true);
   }
@@ -232,7 +226,7 @@ export class Model {
       delta.warnings.push(...this.#configWarnings.slice(-this.#unreportedConfigWarnings));
     }
     this.#unreportedConfigWarnings = 0;
-    delta.warnings.push(...this.#freshWarnings.splice(0));
+    delta.warnings.push(...this.#serviceCidrs.takeFreshWarnings());
     for (const key of this.#dirty) this.#replaceOutcome(key, delta);
     this.#dirty.clear();
     this.#settleRanges(delta);

@@ -4,25 +4,12 @@ import type { DesiredDelta, DesiredService } from '../model/desired.js';
 import type { NodeAddress } from './addressBook.js';
 import { commitDraft, drainReleased, removeBackend, removeRangeSet, removeService } from './commit.js';
 import { DoesNotFit, type Draft, draftService } from './draft.js';
+import { type NodeRanges, RANGE_SET_CLUSTER, RANGE_SET_SERVICE } from './nodeRanges.js';
 import { frontendKeyText, type PlanProblem, rangeKeyText } from './ops.js';
 import { type Plan, PlanBuilder } from './plan.js';
 import { renderFrontendKey, renderRanges } from './render.js';
 import { type MapDump, restoreState, type Strays } from './restore.js';
 import { type PlanSizes, PlanState, SIZE_FLAGS } from './state.js';
-
-/** Ids of the node's own range sets: RANGE_SET_* of bpf/abi/settings.h. */
-export const RANGE_SET_CLUSTER = 0xffff_ffff;
-export const RANGE_SET_SERVICE = 0xffff_fffe;
-
-/** What is known of addresses as ranges, whole. */
-export interface NodeRanges {
-  /** Pods of the whole cluster (`--cluster-cidr`). */
-  cluster: readonly string[];
-  /** Cluster IPs (`--service-cidrs`, ServiceCIDR objects). */
-  service: readonly string[];
-  /** Cluster IPs among them that another proxy serves. */
-  foreign?: readonly string[];
-}
 
 /** Services left out are tried again this many at a time, so that an event's cost stays bounded. */
 const RETRIES_PER_PLAN = 16;
