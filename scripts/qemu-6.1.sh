@@ -9,7 +9,7 @@ ROOT=$PWD
 . scripts/qemu/checks.sh
 
 # Seconds for the machine from power on to off.
-LIMIT=${SHUNT_QEMU_LIMIT:-1500}
+LIMIT=${SHUNT_QEMU_LIMIT:-1800}
 WORK=build/qemu
 OUT=$WORK/out
 

@@ -6,13 +6,13 @@ export OUT=/run/qemu/out
 # Waiting for what must come takes longer there; limits that a test is about stay as they are.
 export SHUNT_BOX_PATIENCE=4
 
-# Seconds. An emulated processor is ten to twenty times slower.
+# Seconds. An emulated processor is ten to twenty times slower, and may have to share the real one.
 limit_of() {
   case $1 in
-    doctor) echo 60 ;;
-    load) echo 120 ;;
+    doctor) echo 120 ;;
+    load) echo 180 ;;
     packet) echo 420 ;;
-    *) echo 300 ;;
+    *) echo 420 ;;
   esac
 }
 

@@ -62,6 +62,12 @@ function fromLoad(log: string): Pick<Result, 'figures' | 'programs' | 'failures'
   };
 }
 
+/** vitest writes its report at the end only. */
+function untilCut(log: string): string {
+  const count = (mark: RegExp) => (log.match(mark) ?? []).length;
+  return `${count(/^ ✓ /gm)} passed and ${count(/^ × /gm)} failed until then`;
+}
+
 function resultOf(name: string, code: number, took: number): Result {
   const log = text(`${name}.log`);
   const json = text(`${name}.json`);
@@ -70,7 +76,7 @@ function resultOf(name: string, code: number, took: number): Result {
       ? fromVitest(JSON.parse(json) as VitestReport)
       : name === 'load'
         ? fromLoad(log)
-        : { figures: /^\d+ in order, .*$/m.exec(log)?.[0] ?? '', failures: [] };
+        : { figures: /^\d+ in order, .*$/m.exec(log)?.[0] ?? untilCut(log), failures: [] };
   const failures = code === 124 ? [...figures.failures, 'not done within its time limit'] : figures.failures;
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
