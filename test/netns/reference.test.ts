@@ -172,7 +172,7 @@ describe('the reference list (SEMANTICS 9)', () => {
       'status',
     ]);
     expect(paths.sock_sendmsg?.packets).toBeGreaterThan(0);
-    // Packets of SCTP: test/packet. Sockets would need a kernel that has them.
+    // Packets of SCTP: test/packet. Sockets, which not every kernel has: test/kernel.
     for (const node of NODES) {
       const rows = (await cluster.services(node)).filter(({ name }) => name === 'sctp-service');
       const shown = rows.map(({ type, ip, port, protocol, backends }) => [
