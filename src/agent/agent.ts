@@ -1,3 +1,4 @@
+import type { EventRecorder } from '../kube/event-recorder.js';
 import type { Source } from '../kube/source.js';
 import type { DesiredService, HealthCheck } from '../model/desired.js';
 import type { Change, Warning } from '../model/objects.js';
@@ -46,6 +47,8 @@ export interface AgentParts<Program> {
   sweepFlows: () => Promise<number>;
   /** Sockets of this node that listen. */
   readListeners: () => Listener[];
+  /** Where authors of objects are told; absent without an API server. */
+  events?: Pick<EventRecorder, 'learn' | 'record' | 'stop'> | undefined;
   /** Pins maps again whose pins are gone; their names. */
   restorePins: () => string[];
   log: Logger;
@@ -192,6 +195,7 @@ export class Agent<Program> {
     this.#node.stop();
     await this.#p.source.stop();
     await this.#updater.stop();
+    await this.#p.events?.stop();
     this.#writeStatus();
   }
 
@@ -255,6 +259,7 @@ export class Agent<Program> {
   #objectsChanged(changes: Change[]): void {
     this.health.objectsChanged(changes);
     this.#node.objectsChanged(changes);
+    this.#p.events?.learn(changes);
     this.#updater.enqueue(changes);
   }
 
@@ -278,8 +283,10 @@ export class Agent<Program> {
     this.#writeStatus();
   }
 
-  #warn({ object, field, message }: Warning): void {
-    this.#warnings.warn(field === '' ? { object } : { object, field }, message);
+  #warn(warning: Warning): void {
+    const { object, field, message } = warning;
+    if (this.#warnings.warn(field === '' ? { object } : { object, field }, message))
+      this.#p.events?.record(warning);
   }
 
   /** Where socket hooks belong; undefined: nowhere. */

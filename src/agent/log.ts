@@ -44,23 +44,27 @@ export class WarningLog {
     return this.#suppressed;
   }
 
-  /** @param fields go into the line and, with the message, make it the same or another warning. */
-  warn(fields: Record<string, unknown>, message: string): void {
+  /**
+   * @param fields go into the line and, with the message, make it the same or another warning.
+   * @returns whether it was written.
+   */
+  warn(fields: Record<string, unknown>, message: string): boolean {
     const now = this.nowMs();
     const key = `${message}\0${JSON.stringify(fields)}`;
     const last = this.#said.get(key);
-    if (last !== undefined && now - last < REPEAT_AFTER_MS) return;
+    if (last !== undefined && now - last < REPEAT_AFTER_MS) return false;
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#refilledMs) / 1000) * PER_SECOND);
     this.#refilledMs = now;
     if (this.#tokens < 1) {
       this.#suppressed++;
-      return;
+      return false;
     }
     this.#tokens--;
     this.#remember(key, now);
     const left = this.#suppressed > 0 ? { suppressed: this.#suppressed } : {};
     this.#suppressed = 0;
     this.log.warn({ ...fields, ...left }, message);
+    return true;
   }
 
   #remember(key: string, now: number): void {

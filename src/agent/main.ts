@@ -50,12 +50,12 @@ export async function runAgent(
     const machine = checkMachine(options);
     for (const warning of [...options.warnings, ...machine.warnings]) log.warn(warning);
     adjustOomScore(options.oomScoreAdj, log);
-    const { source, from } = openSource(options.source, options.serviceCIDRs, log, (sample) =>
+    const { source, from, events } = openSource(options.source, options, log, (sample) =>
       metrics.requested(sample),
     );
     log.info({ node: options.nodeName, source: from, pinPath: options.pinPath }, 'starting');
     datapath = await openWhenFree(options);
-    agent = makeAgent(options, machine, datapath, source, metrics, log);
+    agent = makeAgent(options, machine, datapath, { source, events }, metrics, log);
     process.on('SIGUSR2', () => log.info({ status: agent?.status() }, 'status'));
     await openServers(servers, options, agent, metrics, datapath, log);
     await agent.start();
@@ -96,7 +96,7 @@ function makeAgent(
   options: AgentOptions,
   machine: Machine,
   datapath: Datapath,
-  source: ReturnType<typeof openSource>['source'],
+  { source, events }: Pick<ReturnType<typeof openSource>, 'source' | 'events'>,
   observer: AgentMetrics,
   log: Logger,
 ): Agent<BpfProgram> {
@@ -132,6 +132,7 @@ function makeAgent(
   const agent = new Agent<BpfProgram>({
     options,
     source,
+    events,
     model: new Model({
       nodeName: options.nodeName,
       serveAll: options.replaceKubeProxy,

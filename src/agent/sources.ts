@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { RequestSample } from '../kube/api-client.js';
 import { ApiSource } from '../kube/api-source.js';
+import { EventRecorder } from '../kube/event-recorder.js';
 import { loadKubeConfig } from '../kube/kube-config.js';
 import { ManifestSource } from '../kube/manifest-source.js';
 import type { Source } from '../kube/source.js';
@@ -14,10 +15,10 @@ import type { SourceOptions } from './options.js';
  */
 export function openSource(
   options: SourceOptions,
-  serviceCIDRs: string[],
+  { nodeName, serviceCIDRs }: { nodeName: string; serviceCIDRs: string[] },
   log: Logger,
   observe: (sample: RequestSample) => void = () => {},
-): { source: Source; from: string } {
+): { source: Source; from: string; events?: EventRecorder | undefined } {
   const sourceLog = {
     debug: (message: string) => log.debug(message),
     info: (message: string) => log.info(message),
@@ -31,8 +32,10 @@ export function openSource(
     });
     return { source, from: options.directory };
   }
-  const source = new ApiSource({ kubeConfig: kubeConfigOf(options), log: sourceLog, observe });
-  return { source, from: source.server };
+  const kubeConfig = kubeConfigOf(options);
+  const source = new ApiSource({ kubeConfig, log: sourceLog, observe });
+  const events = new EventRecorder({ kubeConfig, nodeName, log: { warn: (message) => log.warn(message) } });
+  return { source, from: source.server, events };
 }
 
 function kubeConfigOf(options: Exclude<SourceOptions, { kind: 'manifests' }>): KubeConfig {

@@ -44,11 +44,13 @@ export class Admission {
       throw new ApiError(401, 'Unauthorized', 'Unauthorized');
     }
     const plural = target?.resource.plural;
-    if (request.method !== 'GET' || plural === undefined) return;
-    const code = this.#answers.get(plural);
+    if (plural === undefined) return;
+    const done =
+      { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' }[request.method ?? ''] ?? verb;
+    const code = done === verb ? this.#answers.get(plural) : undefined;
     if (code !== undefined) throw new ApiError(code, '', 'answered so on purpose');
-    if (!this.#forbidden.has(`${verb} ${plural}`)) return;
-    const cause = `User "test" cannot ${verb} resource "${plural}"`;
+    if (!this.#forbidden.has(`${done} ${plural}`)) return;
+    const cause = `User "test" cannot ${done} resource "${plural}"`;
     throw new ApiError(403, 'Forbidden', `${plural} is forbidden: ${cause}`);
   }
 }

@@ -28,6 +28,7 @@ export interface Resource {
 
 const core = { apiVersion: 'v1', root: '/api/v1' };
 const networking = { apiVersion: 'networking.k8s.io/v1', root: '/apis/networking.k8s.io/v1' };
+const events = { apiVersion: 'events.k8s.io/v1', root: '/apis/events.k8s.io/v1' };
 const discovery = { apiVersion: 'discovery.k8s.io/v1', root: '/apis/discovery.k8s.io/v1' };
 
 export const resources: readonly Resource[] = [
@@ -37,6 +38,7 @@ export const resources: readonly Resource[] = [
   { plural: 'nodes', kind: 'Node', namespaced: false, ...core },
   { plural: 'namespaces', kind: 'Namespace', namespaced: false, ...core },
   { plural: 'endpointslices', kind: 'EndpointSlice', namespaced: true, ...discovery },
+  { plural: 'events', kind: 'Event', namespaced: true, ...events },
   { plural: 'servicecidrs', kind: 'ServiceCIDR', namespaced: false, ...networking },
 ];
 
