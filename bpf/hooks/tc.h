@@ -314,7 +314,10 @@ __noinline int handle_direct(struct __sk_buff *skb, __u32 origin)
 
 	if (t->proto != IPPROTO_UDP_ && !(t->proto == IPPROTO_TCP_ && is_opening(&w->pkt)))
 		return TC_NEXT;
-	if (t->proto == IPPROTO_UDP_ && lookup_rival(w, origin, skb->ifindex)) {
+	if (t->proto == IPPROTO_UDP_) {
+		/* Nearly every datagram of a pod ends here. */
+		if (!lookup_rival(w, origin, skb->ifindex))
+			return TC_NEXT;
 		f = bpf_map_lookup_elem(&ct_any, t);
 		if (f && is_from_its_client(f, origin, skb->ifindex)) {
 			touch_flow(f);
