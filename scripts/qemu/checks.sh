@@ -11,7 +11,7 @@ limit_of() {
   case $1 in
     doctor) echo 120 ;;
     load) echo 180 ;;
-    packet) echo 420 ;;
+    packet) echo 600 ;;
     *) echo 420 ;;
   esac
 }
@@ -27,8 +27,11 @@ check_load() {
   node dist/scripts/qemu/load.js && /run/qemu/modprobe nf_conntrack && echo 'with nf_conntrack:' && node dist/scripts/qemu/load.js
 }
 
+# The tests make time pass by making flows older, and nothing is older than the machine.
 check_packet() {
-  local file files=()
+  local file files=() up
+  read -r up _ </proc/uptime
+  [ "${up%.*}" -ge 150 ] || sleep $((150 - ${up%.*}))
   for file in $PACKET_FILES; do files+=("test/packet/$file.test.ts"); done
   vitest packet packet "${files[@]}"
 }
