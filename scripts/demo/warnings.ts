@@ -35,7 +35,7 @@ export function sayWarnings(agents: ReadonlyMap<string, Talker>, say: (text: str
   }, 200);
   let ended = false;
   for (const [name, { process }] of agents) {
-    process.exited.then(({ signal, code }) => {
+    void process.exited.then(({ signal, code }) => {
       if (!ended)
         say(`! ${name}: the agent has ended (${signal ?? code}); traffic goes on with what the maps say`);
     });

@@ -1,7 +1,6 @@
 // Rules of SEMANTICS and causes of drops that no other table shows.
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { hop, type Packet, readdress, tcp } from '../support/packet/index.js';
-import { DEVICES } from '../support/packet/netns.js';
 import { answer, first, more, podGets, podSends, viaNode2, wireSends } from '../support/packet/steps.js';
 import { packetTable, type Row, type Step } from '../support/packet/table.js';
 
