@@ -20,13 +20,7 @@ static __always_inline struct ct_flow *lookup_rival(struct work *w, __u32 origin
 	struct ct_flow *f;
 	__u64 now;
 
-	__builtin_memset(key, 0, sizeof(*key));
-	key->src = t->dst;
-	key->dst = t->src;
-	key->sport = t->dport;
-	key->dport = t->sport;
-	key->proto = t->proto;
-	key->dir = CT_REPLY;
+	write_reply_key(key, t);
 	f = lookup_flow(key);
 	if (!f || !is_from_its_client(f, origin, ifindex))
 		return NULL;

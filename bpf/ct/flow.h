@@ -34,6 +34,18 @@ static __always_inline struct ct_flow *lookup_flow(const struct ct_tuple *t)
 	return f ? f : lookup_half_open(t);
 }
 
+/* The key under which the answers to a packet with the ends of t come by. */
+static __always_inline void write_reply_key(struct ct_tuple *key, const struct ct_tuple *t)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->src = t->dst;
+	key->dst = t->src;
+	key->sport = t->dport;
+	key->dport = t->sport;
+	key->proto = t->proto;
+	key->dir = CT_REPLY;
+}
+
 static __always_inline long insert_flow(const struct ct_tuple *t, const struct ct_flow *f,
 					__u64 flags)
 {
