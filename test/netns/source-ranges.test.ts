@@ -142,7 +142,10 @@ describe.each([{ xdp: 'off' }, { xdp: 'force' }] as const)(
         const own = lb(8, family);
         const length = family === 4 ? 32 : 128;
         await box.exec('node1', ['ip', 'addr', 'add', `${own}/${length}`, 'dev', 'lo']);
-        await eventually('the address', async () => (await visit('node1', own, { source: own }))[0] === 'ok');
+        // A connected UDP socket is served once the agent has seen the address.
+        await eventually('the address', async () =>
+          (await visit('node1', own, { source: own })).every((result) => result === 'ok'),
+        );
         expect(await visit('node1', own, { source: own })).toEqual(OK);
         // Where no range has an address of the node its own address changes nothing.
         await box.exec('node1', ['ip', 'addr', 'add', `${lb(9, family)}/${length}`, 'dev', 'lo']);
