@@ -17,6 +17,8 @@ export interface EventRecorderOptions {
   log: { warn(message: string): void };
   /** Default: Date.now. */
   nowMs?: () => number;
+  /** Of one request. Default 10,000. */
+  timeoutMs?: number;
 }
 
 const CONTROLLER = 'shunt.dev/agent';
@@ -33,6 +35,7 @@ const NOTE_MAX = 1024;
 const WAITING_MAX = 100;
 const REMEMBERED = 1000;
 const PAUSE_MS = 10 * 60_000;
+const TIMEOUT_MS = 10_000;
 
 /**
  * Tells the author of an object, by an Event (events.k8s.io/v1) about it, what the agent warns of. Best effort: one
@@ -47,10 +50,12 @@ export class EventRecorder {
   readonly #waiting: Warning[] = [];
   #running: Promise<void> | undefined;
   #pausedUntilMs = 0;
-  #stopped = false;
+  readonly #abort = new AbortController();
+  readonly #timeoutMs: number;
 
   constructor(options: EventRecorderOptions) {
     this.#o = options;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#api = completeConfig(options.kubeConfig).makeApiClient(EventsV1Api);
   }
 
@@ -65,7 +70,7 @@ export class EventRecorder {
 
   /** Returns at once. Warnings about no object of the API server, and those beyond the queue, are left out. */
   record(warning: Warning): void {
-    if (this.#stopped || this.#waiting.length >= WAITING_MAX || this.#now() < this.#pausedUntilMs) return;
+    if (this.#isStopped || this.#waiting.length >= WAITING_MAX || this.#now() < this.#pausedUntilMs) return;
     const kind = OBJECT.exec(warning.object)?.[1];
     if (kind === undefined || !(kind in API_VERSIONS)) return;
     this.#waiting.push(warning);
@@ -74,20 +79,25 @@ export class EventRecorder {
     });
   }
 
-  /** Resolves when the request under way has ended. */
+  /** Breaks off the request under way. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#abort.abort();
     await this.#running;
   }
 
+  get #isStopped(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
   async #run(): Promise<void> {
-    for (let next = this.#waiting.shift(); next && !this.#stopped; next = this.#waiting.shift()) {
+    for (let next = this.#waiting.shift(); next && !this.#isStopped; next = this.#waiting.shift()) {
       try {
         await this.#send(next);
       } catch (error) {
         const code = error instanceof ApiException ? error.code : undefined;
         // Its namespace is being deleted, or gone.
         if (code === 404) continue;
+        if (this.#isStopped) return;
         this.#waiting.length = 0;
         this.#pausedUntilMs = this.#now() + PAUSE_MS;
         const cause = code === undefined ? (error as Error).message : `the API server answers ${code}`;
@@ -104,7 +114,7 @@ export class EventRecorder {
     this.#remember(name, count);
     if (count === 1) {
       try {
-        await this.#api.createNamespacedEvent({ namespace, body: event });
+        await this.#api.createNamespacedEvent({ namespace, body: event }, this.#options('application/json'));
         return;
       } catch (error) {
         // An earlier agent of this node has said it.
@@ -116,14 +126,28 @@ export class EventRecorder {
       const series = { count: Math.max(2, count), lastObservedTime: new V1MicroTime(this.#now()) };
       await this.#api.patchNamespacedEvent(
         { name, namespace, body: { series } },
-        setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+        this.#options(PatchStrategy.MergePatch),
       );
     } catch (error) {
       if (!(error instanceof ApiException) || error.code !== 404) throw error;
       // The API server keeps Events for an hour.
       this.#remember(name, 1);
-      await this.#api.createNamespacedEvent({ namespace, body: event });
+      await this.#api.createNamespacedEvent({ namespace, body: event }, this.#options('application/json'));
     }
+  }
+
+  /** The library has no time limit of its own: a server that is silent would hold the agent up at its end. */
+  #options(contentType: string): ReturnType<typeof setHeaderOptions> {
+    const options = setHeaderOptions('Content-Type', contentType);
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(this.#timeoutMs)]);
+    for (const step of options.middleware ?? []) {
+      const { pre } = step;
+      step.pre = (request) => {
+        request.setSignal(signal);
+        return pre(request);
+      };
+    }
+    return options;
   }
 
   #eventOf({ object, field, message }: Warning): EventsV1Event {

@@ -18,8 +18,9 @@ describe('Events about objects that are not served as written', () => {
   let nowMs: number;
   let recorder: EventRecorder;
 
-  const make = () =>
+  const make = (o: { timeoutMs?: number } = {}) =>
     new EventRecorder({
+      ...o,
       kubeConfig: loadKubeConfig(join(directory, 'kubeconfig')),
       nodeName: 'node1',
       log: { warn: (message) => warnings.push(message) },
@@ -108,6 +109,19 @@ describe('Events about objects that are not served as written', () => {
     nowMs += 10 * 60_000;
     recorder.record({ ...WARNING, field: 'spec.ports' });
     await until('an Event', () => answers('POST').includes(201));
+  });
+
+  it('do not wait for an API server that is silent, nor does the end of the agent', async () => {
+    server.pause();
+    recorder.record(WARNING);
+    await until('a request', () => server.requests.some((r) => r.method === 'POST'));
+    await recorder.stop();
+    expect(warnings).toEqual([]);
+    recorder = make({ timeoutMs: 50 });
+    recorder.record(WARNING);
+    await until('a warning', () => warnings.length === 1);
+    expect(warnings[0]).toMatch(/^write Events: .*abort.*trying again in ten minutes$/);
+    server.resume();
   });
 
   it('leave out what the API server would refuse: long notes are cut, a namespace that is gone is passed over', async () => {
