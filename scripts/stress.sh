@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# stress.sh N [FILE...]: runs the end-to-end tests (or the named files of test/netns) N times, one file after the
-# other, and reports every failure. Ends with 0 when all runs were green. Logs: build/stress/.
+# stress.sh N [FILE...]: runs the end-to-end tests (or the named files of test/netns) N times as npm test does,
+# and reports every failure. Ends with 0 when all runs were green. Logs: build/stress/.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
