@@ -12,6 +12,14 @@
  * packets come in, since a veth hands it on to another node of the same machine.
  */
 #define TRANSLATED_MARK 0x5348
+/* What goes up translated, to be routed: where it leaves towards a pod nothing is left to do, but
+ * by an uplink a rule of netfilter may have given it another source.
+ */
+#define ROUTED_MARK 0x5349
+
+/* With these a flow may have a second pair, for its source. */
+#define SETTINGS_WITH_MIDDLE \
+	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
 
 /* Length on the wire of the largest segment. */
 static __always_inline __u32 segment_len(struct __sk_buff *skb, const struct pkt *p)
@@ -187,6 +195,8 @@ __noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 		if ((flags & CT_F_BRIDGE_PORT) && address_on_bridge(skb, w, f))
 			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 		count_path(PATH_LOCAL, w->pkt.l3_len);
+		if (!setting(SETTINGS_WITH_MIDDLE))
+			skb->tc_index = ROUTED_MARK;
 		return TC_NEXT;
 	}
 	if (swap_macs_skb(skb, &w->pkt))

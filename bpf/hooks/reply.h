@@ -4,9 +4,6 @@
 #include "../ct/direct.h"
 #include "out.h"
 
-#define SETTINGS_WITH_MIDDLE \
-	(SETTING_HOST_ROUTING_STACK | SETTING_MASQUERADE_EXTERNAL | SETTING_MASQUERADE_ALL)
-
 /* The second half of a flow through the stack: its source becomes this node's at egress. */
 __noinline int handle_middle(struct __sk_buff *skb)
 {

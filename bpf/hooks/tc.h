@@ -6,11 +6,32 @@
 #include "reply.h"
 
 #define PACKET_HOST_ 0   /* skb->pkt_type: to us */
-#define HEADERS_MAX  160 /* made linear before parsing: Ethernet, IPv6 with extensions, TCP */
+#define HEADERS_MAX  160 /* linear is enough: Ethernet, IPv6 with extensions, TCP */
+
+/* Whether parsing needs no byte behind the linear part. Nearly always so: TCP keeps its payload in
+ * pages behind it. To pull those bytes in would copy the head of every packet that a local socket
+ * sent, as the socket's own copy shares it.
+ */
+static __always_inline int are_headers_linear(struct __sk_buff *skb, __u32 l3_off)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data + l3_off;
+	struct ipv6hdr *ip6 = data + l3_off;
+
+	if (data + HEADERS_MAX <= data_end)
+		return 1;
+	if ((void *)(ip + 1) > data_end)
+		return 0;
+	if (ip->version == 4 && ip->ihl == 5 && has_ports(ip->protocol))
+		return (void *)(ip + 1) + l4_header_len(ip->protocol) <= data_end;
+	if (ip->version != 6 || (void *)(ip6 + 1) > data_end || !has_ports(ip6->nexthdr))
+		return 0;
+	return (void *)(ip6 + 1) + l4_header_len(ip6->nexthdr) <= data_end;
+}
 
 static __always_inline int parse_skb(struct __sk_buff *skb, struct pkt *p, int is_bare)
 {
-	if (skb->data + HEADERS_MAX > skb->data_end)
+	if (!are_headers_linear(skb, is_bare ? 0 : ETH_HLEN))
 		bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX);
 	if (is_bare)
 		return parse_bare(p, (void *)(long)skb->data, (void *)(long)skb->data_end, skb->len,
@@ -28,9 +49,14 @@ static __always_inline int is_port_packet(struct __sk_buff *skb, struct work *w,
 	return parsed == PARSE_OK;
 }
 
+static __always_inline int is_marked(const struct __sk_buff *skb)
+{
+	return skb->tc_index == TRANSLATED_MARK || skb->tc_index == ROUTED_MARK;
+}
+
 static __always_inline void clear_mark(struct __sk_buff *skb)
 {
-	if (skb->tc_index == TRANSLATED_MARK)
+	if (is_marked(skb))
 		skb->tc_index = 0;
 }
 
@@ -56,7 +82,7 @@ int tc_pod_out(struct __sk_buff *skb)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w || skb->tc_index == TRANSLATED_MARK)
+	if (!w || is_marked(skb))
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, SIDE_OUT, 0, &verdict))
 		return verdict;
