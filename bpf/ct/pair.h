@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Making a pair of entries, and moving it from half-open to established. */
 #pragma once
-#include "flow.h"
+#include "reclaim.h"
 
+#define E2BIG_  7
 #define EEXIST_ 17
 
 /* May w->reply be given to w->pkt.tuple although there is an entry? Yes when that entry is this
@@ -102,6 +103,8 @@ static __always_inline int establish(const struct ct_tuple *t, const struct ct_f
 	struct ct_flow *there;
 	long err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST);
 
+	if (err == -E2BIG_ && reclaim_flows())
+		err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST);
 	if (!err)
 		return 0;
 	there = bpf_map_lookup_elem(&ct_flows, t);

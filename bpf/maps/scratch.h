@@ -8,7 +8,8 @@
 #include "../parse/pkt.h"
 #include "../lb/select.h"
 
-#define QUOTE_MAX 128
+#define QUOTE_MAX     128
+#define RECLAIM_BATCH 64
 
 struct work {
 	struct pkt pkt;
@@ -33,6 +34,10 @@ struct work {
 	__u32 needs_middle;  /* a second pair does SNAT at egress, from snat_source */
 	struct lb_addr snat_source;
 	struct lb_addr no_client; /* stays zero: the node itself, as a client */
+	/* Of ct/reclaim.h, which runs while the rest is in use. */
+	struct ct_tuple reclaimed[RECLAIM_BATCH];
+	struct ct_tuple reclaimed_peer;
+	__u64 reclaim_again_ns;
 };
 
 struct {

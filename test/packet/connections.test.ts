@@ -64,6 +64,7 @@ const ESTABLISHED = 'SEEN_REPLY ESTABLISHED';
 function cases(b: Book): Row[] {
   const v = `v${b.family}`;
   const t = new Talk(b);
+  const ended = new Talk(b, { port: 41000 });
   const moved = new Talk(b, { backend: b.at(b.remote, 8080) });
   const given: Given = (w) => {
     w.service({ at: t.service, backends: [t.backend, moved.backend] });
@@ -426,6 +427,40 @@ function cases(b: Book): Row[] {
         }),
         new Talk(b, { port: 41000 }).says({ flags: 'PA', seq: 1001, ack: 5001, payload: 'x' }),
         new Talk(b, { port: 41007 }).hears({ flags: 'PA', seq: 5001, ack: 1001, payload: 'x' }),
+      ],
+    },
+    {
+      does: `${v}: when the table of connections is full, what has ended makes room, and nothing else does`,
+      given,
+      steps: [
+        ...Array.from({ length: 8 }, (_, i) => new Talk(b, { port: 41000 + i }).open()).flat(),
+        // One has ended, one half, one was reset.
+        ended.says({ flags: 'FA', seq: 1001, ack: 5001 }),
+        ended.hears({ flags: 'FA', seq: 5001, ack: 1002 }),
+        new Talk(b, { port: 41001 }).says({ flags: 'FA', seq: 1001, ack: 5001 }),
+        new Talk(b, { port: 41002 }).hears({ flags: 'R', seq: 5001 }),
+        ...t.open().slice(0, 2),
+        // Just now: its last ACKs may be under way.
+        podSends({
+          in: tcp(t.client, t.service, { flags: 'A', seq: 1001, ack: 5001 }),
+          verdict: 'TC_ACT_REDIRECT',
+          out: rst({ flags: 'R', seq: 5001 }),
+          frame: 'swapped',
+          paths: { REFUSED: 1 },
+          drops: { FLOW_TABLE_FULL: 1 },
+          services: { 1: { refused: 1 } },
+        }),
+        { ...t.says({ flags: 'A', seq: 1001, ack: 5001 }), before: (w) => w.passTime(3) },
+        ...new Talk(b, { port: 42000 }).open(),
+        {
+          ...new Talk(b, { port: 41001 }).hears({ flags: 'PA', seq: 5001, ack: 1002, payload: 'x' }),
+          flows: [
+            ...[41003, 41004, 41005, 41006, 41007, 40000, 42000].flatMap((port) =>
+              new Talk(b, { port }).flows('flows', ESTABLISHED),
+            ),
+            ...new Talk(b, { port: 41001 }).flows('flows', `${ESTABLISHED} FIN_ORIGINAL`),
+          ],
+        },
       ],
     },
   ];

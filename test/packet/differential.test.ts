@@ -49,7 +49,7 @@ const SETTINGS: Record<string, Settings> = {
     socketsOfPods: true,
     socketUdpConnect: true,
     snatPorts: [20000, 20001],
-    establishedMax: 6,
+    establishedMax: 2,
   },
 };
 

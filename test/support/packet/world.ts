@@ -157,6 +157,7 @@ export class PacketWorld implements Disposable {
     const maps = [this.frontends, this.addresses, this.devices, this.snatSources, this.affinity, this.frags];
     for (const m of [...maps, ...Object.values(this.ct), this.#ranges, this.#xdpDevices]) m.clear();
     for (const a of [this.slots, this.backends, this.config, ...Object.values(this.#stats)]) a.clear();
+    this.#clearWork();
     this.nextServiceId = 1;
     this.nextBackendId = 1;
     this.nextSlot = 0;
@@ -238,15 +239,21 @@ export class PacketWorld implements Disposable {
       this.affinity.set(k, { ...a, last_used_ns: earlier(a.last_used_ns) });
     }
     for (const [k, p] of this.frags.entries()) this.frags.set(k, { ...p, created_ns: earlier(p.created_ns) });
+    this.#clearWork();
+  }
+
+  /** The programs' working set as it is after a load: it has times too, and nothing that must last. */
+  #clearWork(): void {
+    const scratch = this.object.map('scratch');
+    const key = new Uint8Array(scratch.info.keySize);
+    const bytes = scratch.lookup(key);
+    if (bytes) scratch.update(key, new Uint8Array(bytes.length));
   }
 
   /** Keeps this process on one CPU from now on, where the programs' working set is as after a load. */
   onOneCpu(): void {
     execFileSync('taskset', ['-cp', '0', String(process.pid)], { stdio: 'pipe' });
-    const scratch = this.object.map('scratch');
-    const key = new Uint8Array(scratch.info.keySize);
-    const bytes = scratch.lookup(key);
-    if (bytes) scratch.update(key, new Uint8Array(bytes.length));
+    this.#clearWork();
   }
 
   /** Runs one program on one frame. */

@@ -45,7 +45,7 @@ export interface Conn {
 
 export type Direction = 'original' | 'reply';
 
-const SECONDS = { udp: 60, udpStream: 120, sctpStream: 210, halfOpen: 10, closing: 60 };
+const SECONDS = { udp: 60, udpStream: 120, sctpStream: 210, halfOpen: 10, closing: 60, reclaim: 2 };
 const near = (value: number, from: number, window: number) => (value - from) >>> 0 < window;
 
 /** Are replies restored where they arrive, or at egress towards the client? */
@@ -55,6 +55,8 @@ export const isClosing = (c: Conn): boolean => c.rst || (c.fin.original && c.fin
 
 export class FlowBook {
   now = 0;
+  /** When the table was full and the ended connections of it went: not twice in a second. */
+  #lookedForRoom = Number.NaN;
   readonly #forward: Record<Role, Map<string, Conn>> = { front: new Map(), middle: new Map() };
   readonly #back = new Map<string, Conn>();
   readonly #settings: Settings;
@@ -117,15 +119,24 @@ export class FlowBook {
     return near(v.ack, c.promotes, 65536);
   }
 
-  /** False: the table of established connections is full. */
+  /** False: the table of established connections is full, also without those that have ended. */
   establish(c: Conn, v: View): boolean {
-    let taken = 0;
-    for (const other of this.all()) if (other.established) taken += 2;
-    if (taken + 2 > this.#settings.establishedMax) return false;
+    if (this.#room() < 2 && this.now !== this.#lookedForRoom) {
+      this.#lookedForRoom = this.now;
+      const ended = (o: Conn) => o.established && isClosing(o) && this.now - o.seen > SECONDS.reclaim;
+      for (const other of [...this.all()].filter(ended)) this.remove(other);
+    }
+    if (this.#room() < 2) return false;
     c.established = true;
     c.seenReply = true;
     c.acked = { original: v.ack, reply: v.seq };
     return true;
+  }
+
+  #room(): number {
+    let room = this.#settings.establishedMax;
+    for (const other of this.all()) if (other.established) room -= 2;
+    return room;
   }
 
   /** A packet of the backend before the connection is established. */
