@@ -11,7 +11,7 @@
 #include "../abi/event.h"
 #include "../abi/config.h"
 
-#define MAX_SERVICES  16384
+#define MAX_SERVICES  65536
 #define MAX_BACKENDS  131072
 #define MAX_SLOTS     2097152
 #define MAX_FRONTENDS 131072
