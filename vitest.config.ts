@@ -27,6 +27,8 @@ export default defineConfig({
           hookTimeout: 120 * seconds,
           // Most of a test is waiting, and every box is alone; an emulated machine has enough with one.
           maxWorkers: seconds > 1000 ? 1 : 2,
+          // vitest wants that where projects with other numbers of workers run in one call.
+          sequence: { groupOrder: 1 },
         },
       },
       {

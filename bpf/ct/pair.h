@@ -103,8 +103,11 @@ static __always_inline int establish(const struct ct_tuple *t, const struct ct_f
 	struct ct_flow *there;
 	long err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST);
 
-	if (err == -E2BIG_ && reclaim_flows())
+	if (err == -E2BIG_) {
+		reclaim_flows();
+		/* Also when it found nothing: another CPU may have made the room. */
 		err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST);
+	}
 	if (!err)
 		return 0;
 	there = bpf_map_lookup_elem(&ct_flows, t);

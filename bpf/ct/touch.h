@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What a packet leaves in its flow: counts, times, and whether the connection ends. */
 #pragma once
-#include "flow.h"
+#include "reclaim.h"
 
 #define FIN_WINDOW (1u << 30) /* no receive window is larger (RFC 7323) */
 #define RST_WINDOW (1u << 24)
@@ -9,7 +9,8 @@
 /* Is a FIN or RST near what the other side last said it expects? RFC 5961 wants a receiver to take
  * a RST at exactly that number; bytes in flight make us see it further on, and an ending that is
  * not believed would keep its tuple for hours. What a forger gains is little: both sides' FINs, or
- * a RST with nothing behind it, make us forget a connection that has been idle for a minute.
+ * a RST with nothing behind it, make us forget a connection that has been idle for a minute (two
+ * seconds in a full table).
  */
 static __always_inline int is_ending_plausible(const struct work *w, const struct ct_flow *f,
 					       const struct ct_flow *peer)
@@ -26,7 +27,7 @@ static __always_inline int is_ending_plausible(const struct work *w, const struc
 static __always_inline void mark_closing(struct work *w, const struct ct_tuple *t,
 					 struct ct_flow *f)
 {
-	__u32 set = 0, clear = 0;
+	__u32 set = 0, clear = 0, was_closing = is_closing(f);
 	struct ct_flow *peer;
 
 	if (w->pkt.tcp_flags & TCP_FIN)
@@ -47,6 +48,9 @@ static __always_inline void mark_closing(struct work *w, const struct ct_tuple *
 		__sync_fetch_and_or(&peer->flags, set);
 		__sync_fetch_and_and(&peer->flags, ~clear);
 	}
+	/* lookup_peer() has left the other key in w->reply. */
+	if (!was_closing && is_closing(f) && (f->flags & CT_F_ESTABLISHED))
+		note_closed(t->dir == CT_REPLY ? &w->reply : t);
 }
 
 /* An LRU may drop one half of a pair: makes the other half again if it is gone. < 0 when another

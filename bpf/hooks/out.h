@@ -9,13 +9,16 @@
 #include "../observe/finish.h"
 
 /* skb->tc_index of what is redirected out: nothing is left to do where it leaves. Cleared where
- * packets come in, since a veth hands it on to another node of the same machine.
+ * packets come in, since a veth hands it on to another node of the same machine. The low byte of
+ * a mark stays 0: Cilium has flags there.
  */
-#define TRANSLATED_MARK 0x5348
-/* What goes up translated, to be routed: where it leaves towards a pod nothing is left to do, but
- * by an uplink a rule of netfilter may have given it another source.
+#define TRANSLATED_MARK 0x5300
+/* TCP that goes up translated, to be routed: where it leaves towards a pod nothing is left to do,
+ * but by an uplink a rule of netfilter may have given it another source. UDP is looked at again:
+ * two pods with the same fixed port may be clients of each other's services, and then a datagram
+ * is the answer to the other's too.
  */
-#define ROUTED_MARK 0x5349
+#define ROUTED_MARK 0x5400
 
 /* With these a flow may have a second pair, for its source. */
 #define SETTINGS_WITH_MIDDLE \
@@ -195,7 +198,7 @@ __noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 		if ((flags & CT_F_BRIDGE_PORT) && address_on_bridge(skb, w, f))
 			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
 		count_path(PATH_LOCAL, w->pkt.l3_len);
-		if (!setting(SETTINGS_WITH_MIDDLE))
+		if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTINGS_WITH_MIDDLE))
 			skb->tc_index = ROUTED_MARK;
 		return TC_NEXT;
 	}

@@ -82,8 +82,12 @@ int tc_pod_out(struct __sk_buff *skb)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w || is_marked(skb))
+	if (!w)
 		return TC_NEXT;
+	if (is_marked(skb)) {
+		skb->tc_index = 0;
+		return TC_NEXT;
+	}
 	if (!is_port_packet(skb, w, SIDE_OUT, 0, &verdict))
 		return verdict;
 	verdict = handle_reply(skb, w, &is_reply);
@@ -97,12 +101,12 @@ static __always_inline int handle_uplink_in(struct __sk_buff *skb, int is_bare)
 	struct work *w = get_work();
 	int verdict;
 
+	clear_mark(skb);
 	/* A frame for another host, seen by a promiscuous device, is not ours to answer; one with a
 	 * VLAN tag comes again by the VLAN's own device, without it.
 	 */
 	if (!w || skb->pkt_type != PACKET_HOST_ || skb->vlan_present)
 		return TC_NEXT;
-	clear_mark(skb);
 	if (!is_port_packet(skb, w, SIDE_WIRE_IN, is_bare, &verdict))
 		return verdict;
 	return handle_client_side(skb, w, ORIGIN_WIRE);

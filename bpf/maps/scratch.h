@@ -8,8 +8,7 @@
 #include "../parse/pkt.h"
 #include "../lb/select.h"
 
-#define QUOTE_MAX     128
-#define RECLAIM_BATCH 64
+#define QUOTE_MAX 128
 
 struct work {
 	struct pkt pkt;
@@ -35,9 +34,8 @@ struct work {
 	struct lb_addr snat_source;
 	struct lb_addr no_client; /* stays zero: the node itself, as a client */
 	/* Of ct/reclaim.h, which runs while the rest is in use. */
-	struct ct_tuple reclaimed[RECLAIM_BATCH];
-	struct ct_tuple reclaimed_peer;
-	__u64 reclaim_again_ns;
+	struct ct_tuple closed;
+	struct ct_tuple closed_peer;
 };
 
 struct {
@@ -46,6 +44,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct work);
 } scratch SEC(".maps");
+
+/* Original keys of established flows in the order in which they ended; the oldest give way. Like
+ * the working set it belongs to one load: an agent that starts sweeps what the last one left.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, MAX_FLOWS / 2);
+	__type(value, struct ct_tuple);
+} ct_closed SEC(".maps");
 
 /* A global function gets it here and not as an argument: to Linux 6.1 an argument is memory of
  * unknown origin, which may be neither key nor value of a map.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The checks of scripts/qemu-6.1.sh, in their order. Sourced by the host (names) and by the machine (functions).
 CHECKS='doctor load packet cluster-ip node-port agent-clsact sctp'
-PACKET_FILES='pod-to-service outside-to-node xdp refusal'
+PACKET_FILES='pod-to-service connections outside-to-node xdp refusal'
 export OUT=/run/qemu/out
 # Waiting for what must come takes longer there; limits that a test is about stay as they are.
 export SHUNT_BOX_PATIENCE=4

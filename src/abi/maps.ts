@@ -107,10 +107,10 @@ export function abiOf(btf: Btf): Abi {
 }
 
 /**
- * Program arrays and per-CPU maps belong to one load of the programs (tail calls, working memory):
+ * Program arrays, per-CPU maps and queues belong to one load of the programs (tail calls, working memory):
  * never pinned, never shared, so their values need no layout.
  */
-const PRIVATE_TYPES = new Set([3, 5, 6, 10]);
+const PRIVATE_TYPES = new Set([3, 5, 6, 10, 22]);
 
 function readMaps(btf: Btf): Map<string, MapDefinition> {
   const maps = new Map<string, MapDefinition>();

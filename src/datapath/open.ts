@@ -148,7 +148,7 @@ export async function openDatapath(options: DatapathOptions): Promise<Datapath> 
       path: objectPath,
       rodata: { settings: abi.struct('lb_settings').encode(options.settings) },
       reuseMaps: Object.fromEntries(pinned),
-      maxEntries: { ...sizes, ...sizesOf(pinned) },
+      maxEntries: withQueue(abi, { ...sizes, ...sizesOf(pinned) }),
       ...(options.programs ? { programs: options.programs } : {}),
     });
     opened.push(object);
@@ -186,6 +186,12 @@ function readObject(path: string): Uint8Array {
 /** A reused map keeps the size it was made with. */
 function sizesOf(maps: ReadonlyMap<string, BpfMap>): Record<string, number> {
   return Object.fromEntries([...maps].map(([name, map]) => [name, map.info.maxEntries]));
+}
+
+/** The queue of ended connections holds one note for each pair of ct_flows. */
+function withQueue(abi: Abi, sizes: Record<string, number>): Record<string, number> {
+  const flows = sizes.ct_flows ?? abi.maps.get('ct_flows')?.maxEntries ?? 2;
+  return { ...sizes, ct_closed: Math.ceil(flows / 2) };
 }
 
 /** Sizes asked for -> max_entries by map. */

@@ -33,7 +33,7 @@ import { type ProgramName, type RunOptions, type RunResult, runProgram } from '.
 const PROGRAMS: ProgramName[] = ['tc_pod_in', 'tc_pod_out', 'tc_uplink_in', 'tc_uplink_out', 'xdp_uplink'];
 
 // Small enough to be cleared between rows, large enough for an LRU's per-CPU shares.
-const SIZES: Partial<Record<MapName, number>> = {
+const SIZES: Partial<Record<MapName | 'ct_closed', number>> = {
   lb_frontends: 256,
   lb_slots: 2048,
   lb_backends: 256,
@@ -41,6 +41,8 @@ const SIZES: Partial<Record<MapName, number>> = {
   lb_affinity: 1024,
   lb_src_ranges: 256,
   ct_flows: 16,
+  // Fewer notes of connections that former tests have ended than a packet looks at.
+  ct_closed: 16,
   ct_half_open: 1024,
   ct_any: 1024,
   sock_reverse: 256,

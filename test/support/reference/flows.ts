@@ -55,8 +55,6 @@ export const isClosing = (c: Conn): boolean => c.rst || (c.fin.original && c.fin
 
 export class FlowBook {
   now = 0;
-  /** When the table was full and the ended connections of it went: not twice in a second. */
-  #lookedForRoom = Number.NaN;
   readonly #forward: Record<Role, Map<string, Conn>> = { front: new Map(), middle: new Map() };
   readonly #back = new Map<string, Conn>();
   readonly #settings: Settings;
@@ -121,8 +119,7 @@ export class FlowBook {
 
   /** False: the table of established connections is full, also without those that have ended. */
   establish(c: Conn, v: View): boolean {
-    if (this.#room() < 2 && this.now !== this.#lookedForRoom) {
-      this.#lookedForRoom = this.now;
+    if (this.#room() < 2) {
       const ended = (o: Conn) => o.established && isClosing(o) && this.now - o.seen > SECONDS.reclaim;
       for (const other of [...this.all()].filter(ended)) this.remove(other);
     }
