@@ -46,8 +46,11 @@ static __always_inline void write_reply_key(struct ct_tuple *key, const struct c
 	key->dir = CT_REPLY;
 }
 
-static __always_inline long insert_flow(const struct ct_tuple *t, const struct ct_flow *f,
-					__u64 flags)
+/* Returns an int: before Linux 6.4 the JIT calls the map's own function, which returns one, and the
+ * upper half of its negative error numbers is 0.
+ */
+static __always_inline int insert_flow(const struct ct_tuple *t, const struct ct_flow *f,
+				       __u64 flags)
 {
 	if (t->proto != IPPROTO_TCP_)
 		return bpf_map_update_elem(&ct_any, t, f, flags);

@@ -52,7 +52,7 @@ __noinline int create_pair(int second_pass)
 		return -2;
 	int is_tcp = w->reply.proto == IPPROTO_TCP_;
 	struct ct_flow *owner;
-	long err;
+	int err;
 
 	w->flow.peer = w->reply;
 	if (setting(SETTING_READ_ONLY))
@@ -101,7 +101,7 @@ __noinline int create_pair(int second_pass)
 static __always_inline int establish(const struct ct_tuple *t, const struct ct_flow *f)
 {
 	struct ct_flow *there;
-	long err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST);
+	int err = bpf_map_update_elem(&ct_flows, t, f, BPF_NOEXIST); /* int: see insert_flow() */
 
 	if (err == -E2BIG_) {
 		reclaim_flows();

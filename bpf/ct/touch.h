@@ -56,8 +56,7 @@ static __always_inline void mark_closing(struct work *w, const struct ct_tuple *
 /* An LRU may drop one half of a pair: makes the other half again if it is gone. < 0 when another
  * flow has its key.
  */
-static __always_inline long restore_peer(struct work *w, const struct ct_tuple *t,
-					 struct ct_flow *f)
+static __always_inline int restore_peer(struct work *w, const struct ct_tuple *t, struct ct_flow *f)
 {
 	if (lookup_peer(w, t, f) || setting(SETTING_READ_ONLY))
 		return 0;
