@@ -26,4 +26,5 @@ struct abi_anchors {
 	enum lb_hook hook;
 	enum lb_device_class device_class;
 	enum lb_setting_flags setting_flags;
+	enum drain drain;
 };

@@ -35,7 +35,14 @@ struct lb_config {
 	__u64 takeover_until_ns; /* CLOCK_MONOTONIC: hand unknown non-SYN up until then */
 	__u64 agent_seen_ns;     /* CLOCK_MONOTONIC: the agent's heartbeat */
 	__u64 layout_version;
-	__u64 drain; /* not 0: begin no flow, those that exist go on */
+	__u64 drain; /* enum drain; not 0: begin no flow, those that exist go on */
+};
+
+enum drain {
+	DRAIN_NO = 0,
+	DRAIN_OPERATOR = 1,  /* shunt takeover --undo */
+	DRAIN_FILLING = 2,   /* the agent's tables are not complete yet */
+	DRAIN_HAND_OVER = 3, /* about to be detached: UDP goes up, answers are restored */
 };
 
 /* Names for people, so that the CLI needs no agent: NUL-padded UTF-8. */

@@ -74,7 +74,7 @@ __noinline int handle_direct(struct __sk_buff *skb, __u32 origin)
 		return TC_NEXT;
 	if (t->proto == IPPROTO_UDP_) {
 		/* Nearly every datagram of a pod ends here. */
-		if (!lookup_rival(w, origin, skb->ifindex))
+		if (!lookup_rival(w, origin, skb->ifindex) || is_handed_over(t->proto))
 			return TC_NEXT;
 		f = bpf_map_lookup_elem(&ct_any, t);
 		if (f && is_from_its_client(f, origin, skb->ifindex)) {
@@ -162,6 +162,8 @@ static __always_inline int handle_client_side(struct __sk_buff *skb, struct work
 		delete_pair(w, t, f);
 		f = NULL;
 	}
+	if (f && is_handed_over(t->proto))
+		return TC_NEXT;
 	if (f) {
 		enum flow_verdict verdict = check_original(w, &f);
 

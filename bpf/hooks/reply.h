@@ -15,7 +15,7 @@ __noinline int handle_middle(struct __sk_buff *skb)
 
 	w->pkt.tuple.dir = CT_MIDDLE;
 	f = lookup_flow(&w->pkt.tuple);
-	if (!f)
+	if (!f || is_handed_over(w->pkt.tuple.proto))
 		return TC_NEXT;
 	/* A pair of an earlier flow: what begins now without SNAT has none of its own to replace
 	 * it. */

@@ -105,7 +105,7 @@ int xdp_uplink(struct xdp_md *xdp)
 	if (!f)
 		f = t->proto == IPPROTO_TCP_ ? lookup_half_open(t) : lookup_flow(t);
 	if (f) {
-		if (!(f->flags & CT_F_PAST_STACK) ||
+		if (!(f->flags & CT_F_PAST_STACK) || is_handed_over(t->proto) ||
 		    !is_from_its_client(f, ORIGIN_WIRE, xdp->ingress_ifindex))
 			return XDP_PASS;
 		f = writable(w, f);

@@ -21,13 +21,26 @@ struct choice {
 	__u16 affinity_hit;
 };
 
-/* Another load balancer serves what is new. */
-static __always_inline int is_draining(void)
+static __always_inline __u64 drain_state(void)
 {
 	__u32 zero = 0;
 	struct lb_config *config = bpf_map_lookup_elem(&lb_config, &zero);
 
-	return config && *(volatile __u64 *)&config->drain;
+	return config ? *(volatile __u64 *)&config->drain : DRAIN_NO;
+}
+
+/* Another load balancer serves what is new. */
+static __always_inline int is_draining(void)
+{
+	return drain_state() != DRAIN_NO;
+}
+
+/* A client's datagram is left to the other load balancer, although its flow is ours: the programs
+ * are about to be detached, and answers under way could not be restored any more.
+ */
+static __always_inline int is_handed_over(__u8 proto)
+{
+	return proto == IPPROTO_UDP_ && drain_state() == DRAIN_HAND_OVER;
 }
 
 /* The frontend of addr:port, given what lb_addresses says about addr. */

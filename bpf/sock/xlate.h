@@ -35,6 +35,8 @@ static __always_inline int xlate_socket(const struct sock_owner *owner, struct s
 	/* Loopback frontends exist for this node's own namespace only. */
 	if ((address->flags & ADDRESS_F_LOOPBACK) && !is_host_socket(owner))
 		return SOCK_ALLOW;
+	if (is_handed_over(dst->proto))
+		return SOCK_ALLOW;
 	fe = lookup_frontend(&dst->addr, dst->port, dst->proto, address->flags);
 	if (!fe)
 		goto none;

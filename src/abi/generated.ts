@@ -1,7 +1,7 @@
 // Written by `npm run gen` from build/bpf/shunt.bpf.o; do not edit.
 // Field names are those of bpf/abi/*.h. Offsets are read from the loaded object, never from here.
 
-export const ABI_HASH = 0xc8c688f4ca130847n;
+export const ABI_HASH = 0x1024ca8d8545f071n;
 
 /** struct ct_flow, 128 bytes */
 export interface CtFlow {
@@ -319,6 +319,14 @@ export const CT_F_MIDDLE_USED = 262144;
 /** enum ct_flow_flags */
 export const ct_flow_flags = { CT_F_RESTORE_INGRESS, CT_F_PAST_STACK, CT_F_HAIRPIN, CT_F_NODE_CLIENT, CT_F_EXTERNAL, CT_F_SEEN_REPLY, CT_F_ESTABLISHED, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST, CT_F_VIA_XDP, CT_F_SEEN_SYNACK, CT_F_MIDSTREAM, CT_F_FROM_POD, CT_F_FROM_WIRE, CT_F_BRIDGE_PORT, CT_F_DIRECT, CT_F_MIDDLE, CT_F_MIDDLE_USED } as const;
 export type CtFlowFlagsName = keyof typeof ct_flow_flags;
+
+export const DRAIN_NO = 0;
+export const DRAIN_OPERATOR = 1;
+export const DRAIN_FILLING = 2;
+export const DRAIN_HAND_OVER = 3;
+/** enum drain */
+export const drain = { DRAIN_NO, DRAIN_OPERATOR, DRAIN_FILLING, DRAIN_HAND_OVER } as const;
+export type DrainName = keyof typeof drain;
 
 export const DROP_REASON_NONE = 0;
 export const DROP_REASON_NO_LOCAL_BACKEND = 1;

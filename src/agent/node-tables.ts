@@ -6,6 +6,7 @@ import {
   DEVICE_OVERLAY,
   DEVICE_POD,
   DEVICE_UPLINK,
+  DRAIN_FILLING,
   type MapKey,
   type MapName,
   type MapValue,
@@ -37,9 +38,6 @@ export interface NodeTables {
   /** Ends `holdFlows()`; a drain that the operator asked for goes on. */
   beginFlows(): void;
 }
-
-/** lb_config.drain: the operator's is 1 (`shunt takeover --undo`). */
-const DRAIN_WHILE_FILLING = 2n;
 
 const NO_MAC = '00:00:00:00:00:00';
 
@@ -115,11 +113,11 @@ export class KernelNodeTables implements NodeTables {
   }
 
   holdFlows(): void {
-    if (this.#config.get('drain') === 0n) this.#config.set('drain', DRAIN_WHILE_FILLING);
+    if (this.#config.get('drain') === 0n) this.#config.set('drain', BigInt(DRAIN_FILLING));
   }
 
   beginFlows(): void {
-    if (this.#config.get('drain') === DRAIN_WHILE_FILLING) this.#config.set('drain', 0n);
+    if (this.#config.get('drain') === BigInt(DRAIN_FILLING)) this.#config.set('drain', 0n);
   }
 }
 

@@ -60,7 +60,7 @@ class PinnedShunt implements ShuntControl {
       pinPath: this.pinPath,
       agentSeenSeconds: config.agent_seen_ns === 0n ? null : Math.max(0, Math.round(sinceNs / 1e6) / 1e3),
       hooks: countHooks(this.pinPath),
-      draining: config.drain === 1n,
+      draining: config.drain === BigInt(abi.DRAIN_OPERATOR) || config.drain === BigInt(abi.DRAIN_HAND_OVER),
       takingOver: config.takeover_until_ns > now,
       flows,
       ownTuples,
@@ -82,8 +82,12 @@ class PinnedShunt implements ShuntControl {
     this.#write('takeover_until_ns', until);
   }
 
-  async setDrain(drain: boolean): Promise<void> {
-    this.#write('drain', drain ? 1n : 0n);
+  async setDrain(on: boolean): Promise<void> {
+    this.#write('drain', BigInt(on ? abi.DRAIN_OPERATOR : abi.DRAIN_NO));
+  }
+
+  async handOver(): Promise<void> {
+    this.#write('drain', BigInt(abi.DRAIN_HAND_OVER));
   }
 
   async cleanUp(): Promise<{ removed: number; problems: string[] } | string> {

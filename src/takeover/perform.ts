@@ -41,6 +41,8 @@ export interface DoResult {
 /** nf_conntrack forgets an idle connection after five days. */
 const TAKEOVER_SECONDS = 5 * 24 * 3600;
 const POLL_MS = 1000;
+/** Answers to what was sent before come no later, also from a busy backend. */
+const HAND_OVER_MS = 1000;
 
 export async function takeOver(
   machine: Machine,
@@ -210,8 +212,16 @@ export async function giveBack(
       "run 'shunt takeover --undo' again later, or with --force: then TCP connections that are left break, and UDP goes to kube-proxy with the next datagram";
     return { flows, detached: false, next, problems: [] };
   }
+  if (flows.udp > 0) {
+    // What is under way when the programs go would lose its answer.
+    await control.handOver();
+    await machine.sleep(HAND_OVER_MS);
+  }
   const result = await control.cleanUp();
-  if (typeof result === 'string') return { flows, detached: false, next: result, problems: [] };
+  if (typeof result === 'string') {
+    await control.setDrain(true);
+    return { flows, detached: false, next: result, problems: [] };
+  }
   await releaseTuples(machine);
   say(`detached; ${result.removed} pins removed`);
   await withdraw(machine, s.accepting, say);

@@ -1,3 +1,4 @@
+import { DRAIN_HAND_OVER } from '../../src/abi/index.js';
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { hop, icmpError, type Packet, readdress, tcp, udp } from '../support/packet/index.js';
 import { DEVICES } from '../support/packet/netns.js';
@@ -242,6 +243,21 @@ function cases(b: Book): Row[] {
           services: more(syn),
         }),
         leaves(syn, { out: toThere(syn), services: more(syn) }),
+      ],
+    },
+    {
+      does: `${v}: before the programs go, datagrams of flows past the stack go up`,
+      given: (w) => {
+        w.service(nodePort([there], { proto: 'udp' }));
+      },
+      steps: [
+        leaves(query, { out: toThere(query) }),
+        wireSends({
+          before: (w) => w.configure({ drain: BigInt(DRAIN_HAND_OVER) }),
+          in: query,
+          verdict: 'TCX_NEXT',
+          out: 'unchanged',
+        }),
       ],
     },
     {

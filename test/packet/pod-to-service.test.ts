@@ -1,4 +1,4 @@
-import { BACKEND_F_ALIVE, BACKEND_F_READY, BACKEND_F_SERVING } from '../../src/abi/index.js';
+import { BACKEND_F_ALIVE, BACKEND_F_READY, BACKEND_F_SERVING, DRAIN_HAND_OVER } from '../../src/abi/index.js';
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { build, decode, hex, type Packet, readdress, sctp, tcp, udp } from '../support/packet/index.js';
 import { answer, first, more, podGets, podSends } from '../support/packet/steps.js';
@@ -67,6 +67,29 @@ function everyProtocol(b: Book, proto: Proto): Row[] {
           backend,
           flags: 'SEEN_REPLY',
         }),
+      }),
+    ],
+  });
+  const isHandedOver = proto === 'udp';
+  rows.push({
+    does: `${name}: before the programs go, ${isHandedOver ? 'datagrams go up' : 'flows go on'}, and answers are restored`,
+    given,
+    steps: [
+      podSends({ in: open, verdict: 'TCX_NEXT', out, paths: { LOCAL: 1 }, services: first(open) }),
+      podSends({
+        before: (w) => w.configure({ drain: BigInt(DRAIN_HAND_OVER) }),
+        in: open,
+        verdict: 'TCX_NEXT',
+        ...(isHandedOver
+          ? { out: 'unchanged' as const }
+          : { out, paths: { LOCAL: 1 }, services: more(open) }),
+      }),
+      podGets({
+        in: reply,
+        verdict: 'TCX_NEXT',
+        out: readdress(reply, { src: service }),
+        paths: { REPLY_EGRESS: 1 },
+        services: answer(reply),
       }),
     ],
   });

@@ -82,6 +82,9 @@ export class FakeShunt implements ShuntControl {
   async setDrain(drain: boolean) {
     this.calls.push(`drain ${drain}`);
   }
+  async handOver() {
+    this.calls.push('hand over');
+  }
   async cleanUp() {
     this.calls.push('clean up');
     return this.cleanUpAnswer;

@@ -244,12 +244,22 @@ describe('--undo', () => {
     expect(await undo({ waitSeconds: 0, force: true })).toMatchObject({ detached: true });
   });
 
+  it('hands datagrams over and lets answers come in before it detaches by force', async () => {
+    shunt.state = { flows: { tcp: 0, udp: 2, sctp: 0 } };
+    const before = machine.now();
+    expect(await undo({ waitSeconds: 0, force: true })).toMatchObject({ detached: true });
+    expect(shunt.calls).toEqual(['drain true', 'hand over', 'clean up']);
+    expect(machine.now() - before).toBeGreaterThanOrEqual(1000);
+  });
+
   it('leaves the programs where they are while an agent holds them', async () => {
     shunt.cleanUpAnswer = 'end the agent';
-    expect(await undo({ waitSeconds: 0, force: false })).toMatchObject({
+    shunt.state = { flows: { tcp: 0, udp: 2, sctp: 0 } };
+    expect(await undo({ waitSeconds: 0, force: true })).toMatchObject({
       detached: false,
       next: 'end the agent',
     });
+    expect(shunt.calls).toEqual(['drain true', 'hand over', 'clean up', 'drain true']);
   });
 });
 
