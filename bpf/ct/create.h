@@ -14,6 +14,7 @@ enum new_flow_result {
 	NEW_FLOW_LEAVE = 4,   /* XDP: not to be finished here; nothing was created */
 	NEW_FLOW_PASS_UP = 5, /* takeover: hand up untranslated */
 };
+
 static __always_inline int is_internal_client(const struct work *w, enum origin origin)
 {
 	if (origin != ORIGIN_WIRE)
@@ -42,6 +43,7 @@ __noinline int choose_backend(const struct lb_frontend *fe, int is_internal, enu
 	return select_backend(fe, is_internal, client, hash_tuple(&w->pkt.tuple, seed), w->attempt,
 			      &w->choice);
 }
+
 /* Makes a flow for w->pkt from w->address_flags, origin and ifindex. On OK w->flow is its original
  * direction; w->service_id and w->reason tell about the rest. xdp: leave whatever XDP cannot
  * finish, without a trace. Not inlined: its stack must not add to that of the rewriting.

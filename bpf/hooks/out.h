@@ -173,6 +173,15 @@ static __always_inline int is_sctp_fragment(const struct pkt *p, const struct ct
 	       (f->peer.dport != p->tuple.sport || f->peer.sport != p->tuple.dport);
 }
 
+/* Translated, back to the pod that it came from. */
+static __always_inline int send_hairpin(struct __sk_buff *skb, struct work *w, __u32 service_id)
+{
+	if (swap_macs_skb(skb, &w->pkt))
+		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, service_id);
+	count_path(PATH_HAIRPIN, w->pkt.l3_len);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
 /* A packet of the original direction, by its flow. */
 __noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 {
@@ -194,18 +203,14 @@ __noinline int forward_skb(struct __sk_buff *skb, struct ct_flow *f)
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-	if (!(flags & CT_F_HAIRPIN)) {
-		if ((flags & CT_F_BRIDGE_PORT) && address_on_bridge(skb, w, f))
-			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-		count_path(PATH_LOCAL, w->pkt.l3_len);
-		if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTINGS_WITH_MIDDLE))
-			skb->tc_index = ROUTED_MARK;
-		return TC_NEXT;
-	}
-	if (swap_macs_skb(skb, &w->pkt))
+	if (flags & CT_F_HAIRPIN)
+		return send_hairpin(skb, w, f->service_id);
+	if ((flags & CT_F_BRIDGE_PORT) && address_on_bridge(skb, w, f))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-	count_path(PATH_HAIRPIN, w->pkt.l3_len);
-	return bpf_redirect(skb->ifindex, 0);
+	count_path(PATH_LOCAL, w->pkt.l3_len);
+	if (w->pkt.tuple.proto == IPPROTO_TCP_ && !setting(SETTINGS_WITH_MIDDLE))
+		skb->tc_index = ROUTED_MARK;
+	return TC_NEXT;
 }
 
 /* A packet of the reply direction at the edge where it is restored. */
@@ -229,12 +234,8 @@ __noinline int restore_skb(struct __sk_buff *skb, struct ct_flow *f)
 	w->reply = f->peer;
 	if (xlate_skb(skb, &w->pkt, &w->reply))
 		return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-	if (flags & CT_F_HAIRPIN) {
-		if (swap_macs_skb(skb, &w->pkt))
-			return drop_skb(skb, w, DROP_REASON_REWRITE_FAILED, f->service_id);
-		count_path(PATH_HAIRPIN, w->pkt.l3_len);
-		return bpf_redirect(skb->ifindex, 0);
-	}
+	if (flags & CT_F_HAIRPIN)
+		return send_hairpin(skb, w, f->service_id);
 	count_path(flags & CT_F_MIDDLE      ? PATH_MIDDLE_REPLY :
 		   flags & CT_F_NODE_CLIENT ? PATH_NODE_REPLY :
 					      PATH_REPLY_EGRESS,

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import type { LogLevel } from './options.js';
 
@@ -27,7 +28,7 @@ const REMEMBERED = 10_000;
  * (a thousand Services with the same mistake) is cut, with the number of those left out.
  */
 export class WarningLog {
-  readonly #said = new Map<string, number>();
+  readonly #said = new LRUCache<string, number>({ max: REMEMBERED });
   #tokens = BURST;
   #refilledMs: number;
   #suppressed = 0;
@@ -60,18 +61,10 @@ export class WarningLog {
       return false;
     }
     this.#tokens--;
-    this.#remember(key, now);
+    this.#said.set(key, now);
     const left = this.#suppressed > 0 ? { suppressed: this.#suppressed } : {};
     this.#suppressed = 0;
     this.log.warn({ ...fields, ...left }, message);
     return true;
-  }
-
-  #remember(key: string, now: number): void {
-    this.#said.delete(key);
-    this.#said.set(key, now);
-    if (this.#said.size <= REMEMBERED) return;
-    const oldest = this.#said.keys().next();
-    if (!oldest.done) this.#said.delete(oldest.value);
   }
 }

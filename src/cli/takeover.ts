@@ -4,6 +4,7 @@ import * as abi from '../abi/index.js';
 import { cleanup } from '../agent/cleanup.js';
 import { parseLinkPinName } from '../agent/pins.js';
 import { ConfigWords, linksDirectory, openReadOnly, type ReadOnlyDatapath } from '../datapath/index.js';
+import { lockPinPath } from '../datapath/lock.js';
 import { PROTOCOLS } from '../datapath/protocols.js';
 import { refOf } from '../datapath/read.js';
 import type { FlowView } from '../datapath/views.js';
@@ -86,14 +87,24 @@ class PinnedShunt implements ShuntControl {
     this.#write('drain', BigInt(on ? abi.DRAIN_OPERATOR : abi.DRAIN_NO));
   }
 
-  async handOver(): Promise<void> {
-    this.#write('drain', BigInt(abi.DRAIN_HAND_OVER));
+  async handOver(): Promise<string | undefined> {
+    return this.#unlessHeld(() => {
+      lockPinPath(this.pinPath)?.();
+      this.#write('drain', BigInt(abi.DRAIN_HAND_OVER));
+      return undefined;
+    });
   }
 
   async cleanUp(): Promise<{ removed: number; problems: string[] } | string> {
-    try {
+    return this.#unlessHeld(async () => {
       const { removed, problems } = await cleanup({ pinPath: this.pinPath });
       return { removed: removed.length, problems };
+    });
+  }
+
+  async #unlessHeld<T>(action: () => T | Promise<T>): Promise<T | string> {
+    try {
+      return await action();
     } catch (error) {
       if ((error as { code?: string }).code !== 'EBUSY') throw error;
       return "end Shunt's agent and run 'shunt takeover --undo' again: its programs begin no flow, but they are attached";

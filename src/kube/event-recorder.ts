@@ -8,6 +8,7 @@ import {
   setHeaderOptions,
   V1MicroTime,
 } from '@kubernetes/client-node';
+import { LRUCache } from 'lru-cache';
 import type { Change, Warning } from '../model/index.js';
 import { completeConfig } from './complete-config.js';
 
@@ -46,7 +47,7 @@ export class EventRecorder {
   readonly #o: EventRecorderOptions;
   readonly #api: EventsV1Api;
   readonly #uids = new Map<string, string>();
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new LRUCache<string, number>({ max: REMEMBERED });
   readonly #waiting: Warning[] = [];
   #running: Promise<void> | undefined;
   #pausedUntilMs = 0;
@@ -111,7 +112,7 @@ export class EventRecorder {
     const event = this.#eventOf(warning);
     const { name = '', namespace = '' } = event.metadata ?? {};
     const count = (this.#counts.get(name) ?? 0) + 1;
-    this.#remember(name, count);
+    this.#counts.set(name, count);
     if (count === 1) {
       try {
         await this.#api.createNamespacedEvent({ namespace, body: event }, this.#options('application/json'));
@@ -119,7 +120,7 @@ export class EventRecorder {
       } catch (error) {
         // An earlier agent of this node has said it.
         if (!(error instanceof ApiException) || error.code !== 409) throw error;
-        this.#remember(name, 2);
+        this.#counts.set(name, 2);
       }
     }
     try {
@@ -131,7 +132,7 @@ export class EventRecorder {
     } catch (error) {
       if (!(error instanceof ApiException) || error.code !== 404) throw error;
       // The API server keeps Events for an hour.
-      this.#remember(name, 1);
+      this.#counts.set(name, 1);
       await this.#api.createNamespacedEvent({ namespace, body: event }, this.#options('application/json'));
     }
   }
@@ -171,14 +172,6 @@ export class EventRecorder {
       reportingController: CONTROLLER,
       reportingInstance: nodeName,
     };
-  }
-
-  #remember(name: string, count: number): void {
-    this.#counts.delete(name);
-    this.#counts.set(name, count);
-    if (this.#counts.size <= REMEMBERED) return;
-    const oldest = this.#counts.keys().next();
-    if (!oldest.done) this.#counts.delete(oldest.value);
   }
 
   #now(): number {

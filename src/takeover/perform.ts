@@ -214,11 +214,13 @@ export async function giveBack(
   }
   if (flows.udp > 0) {
     // What is under way when the programs go would lose its answer.
-    await control.handOver();
+    const cause = await control.handOver();
+    if (cause !== undefined) return { flows, detached: false, next: cause, problems: [] };
     await machine.sleep(HAND_OVER_MS);
   }
   const result = await control.cleanUp();
   if (typeof result === 'string') {
+    // Answers of Shunt's own UDP flows belong to it again if an agent has begun during the hand-over.
     await control.setDrain(true);
     return { flows, detached: false, next: result, problems: [] };
   }

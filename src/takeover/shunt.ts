@@ -30,8 +30,11 @@ export interface ShuntControl {
   /** 0 ends it. */
   setTakeover(seconds: number): Promise<void>;
   setDrain(drain: boolean): Promise<void>;
-  /** As a drain, and UDP goes to the other load balancer with the next datagram, while answers are restored. */
-  handOver(): Promise<void>;
+  /**
+   * As a drain, and UDP goes to the other load balancer with the next datagram, while answers are restored.
+   * @returns why not, when an agent still runs.
+   */
+  handOver(): Promise<string | undefined>;
   /** Takes every program and map away. @returns why not, when an agent still runs. */
   cleanUp(): Promise<{ removed: number; problems: string[] } | string>;
 }

@@ -35,6 +35,7 @@ describe('a pod reaches a cluster IP (SEMANTICS 5, 7)', () => {
       const report = await tcpClient(client, service.tcp[family], { count: 1000, concurrency: 8 });
       expect(report).toMatchObject({ ok: 1000, failed: 0 });
       const share = shares(report.byServer);
+      console.log(`1,000 connections, IPv${family}, percent: ${JSON.stringify(share)}`);
       expect(Object.keys(share).sort()).toEqual(BACKENDS);
       for (const percent of Object.values(share)) {
         expect(percent).toBeGreaterThanOrEqual(23);

@@ -76,6 +76,17 @@ function cases(b: Book): Row[] {
   };
   const rst = (o: TcpOptions) =>
     tcp(t.service, t.client, { window: 0, ip: b.family === 4 ? { id: 0 } : {}, ...o });
+  // They fill the table: 16 entries.
+  const eight = Array.from({ length: 8 }, (_, i) => new Talk(b, { port: 41000 + i }).open()).flat();
+  const refused = podSends({
+    in: tcp(t.client, t.service, { flags: 'A', seq: 1001, ack: 5001 }),
+    verdict: 'TC_ACT_REDIRECT',
+    out: rst({ flags: 'R', seq: 5001 }),
+    frame: 'swapped',
+    paths: { REFUSED: 1 },
+    drops: { FLOW_TABLE_FULL: 1 },
+    services: { 1: { refused: 1 } },
+  });
   return [
     {
       does: `${v}: a SYN makes a half-open flow only`,
@@ -413,18 +424,9 @@ function cases(b: Book): Row[] {
       does: `${v}: when the table of connections is full a new one is refused, the others go on`,
       given,
       steps: [
-        // 16 entries: eight connections.
-        ...Array.from({ length: 8 }, (_, i) => new Talk(b, { port: 41000 + i }).open()).flat(),
+        ...eight,
         ...t.open().slice(0, 2),
-        podSends({
-          in: tcp(t.client, t.service, { flags: 'A', seq: 1001, ack: 5001 }),
-          verdict: 'TC_ACT_REDIRECT',
-          out: rst({ flags: 'R', seq: 5001 }),
-          frame: 'swapped',
-          paths: { REFUSED: 1 },
-          drops: { FLOW_TABLE_FULL: 1 },
-          services: { 1: { refused: 1 } },
-        }),
+        refused,
         new Talk(b, { port: 41000 }).says({ flags: 'PA', seq: 1001, ack: 5001, payload: 'x' }),
         new Talk(b, { port: 41007 }).hears({ flags: 'PA', seq: 5001, ack: 1001, payload: 'x' }),
       ],
@@ -433,7 +435,7 @@ function cases(b: Book): Row[] {
       does: `${v}: when the table of connections is full, what has ended makes room, and nothing else does`,
       given,
       steps: [
-        ...Array.from({ length: 8 }, (_, i) => new Talk(b, { port: 41000 + i }).open()).flat(),
+        ...eight,
         // One has ended, one half, one was reset.
         ended.says({ flags: 'FA', seq: 1001, ack: 5001 }),
         ended.hears({ flags: 'FA', seq: 5001, ack: 1002 }),
@@ -441,15 +443,7 @@ function cases(b: Book): Row[] {
         new Talk(b, { port: 41002 }).hears({ flags: 'R', seq: 5001 }),
         ...t.open().slice(0, 2),
         // Just now: its last ACKs may be under way.
-        podSends({
-          in: tcp(t.client, t.service, { flags: 'A', seq: 1001, ack: 5001 }),
-          verdict: 'TC_ACT_REDIRECT',
-          out: rst({ flags: 'R', seq: 5001 }),
-          frame: 'swapped',
-          paths: { REFUSED: 1 },
-          drops: { FLOW_TABLE_FULL: 1 },
-          services: { 1: { refused: 1 } },
-        }),
+        refused,
         { ...t.says({ flags: 'A', seq: 1001, ack: 5001 }), before: (w) => w.passTime(3) },
         ...new Talk(b, { port: 42000 }).open(),
         {

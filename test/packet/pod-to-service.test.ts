@@ -48,17 +48,27 @@ function everyProtocol(b: Book, proto: Proto): Row[] {
     proto === 'tcp'
       ? tcp(backend, client, { flags: 'SA', seq: 7000, ack: 1001 })
       : BUILDERS[proto](backend, client, { payload: hex('0a0b0c0d') });
+  const begins = podSends({
+    in: open,
+    verdict: 'TCX_NEXT',
+    out,
+    paths: { LOCAL: 1 },
+    services: first(open),
+  });
+  const restored = podGets({
+    in: reply,
+    verdict: 'TCX_NEXT',
+    out: readdress(reply, { src: service }),
+    paths: { REPLY_EGRESS: 1 },
+    services: answer(reply),
+  });
   rows.push({
     does: `${name}: the answer is restored on its way to the pod`,
     given,
     steps: [
-      podSends({ in: open, verdict: 'TCX_NEXT', out, paths: { LOCAL: 1 }, services: first(open) }),
-      podGets({
-        in: reply,
-        verdict: 'TCX_NEXT',
-        out: readdress(reply, { src: service }),
-        paths: { REPLY_EGRESS: 1 },
-        services: answer(reply),
+      begins,
+      {
+        ...restored,
         flows: flowPair({
           table,
           proto,
@@ -67,7 +77,7 @@ function everyProtocol(b: Book, proto: Proto): Row[] {
           backend,
           flags: 'SEEN_REPLY',
         }),
-      }),
+      },
     ],
   });
   const isHandedOver = proto === 'udp';
@@ -75,7 +85,7 @@ function everyProtocol(b: Book, proto: Proto): Row[] {
     does: `${name}: before the programs go, ${isHandedOver ? 'datagrams go up' : 'flows go on'}, and answers are restored`,
     given,
     steps: [
-      podSends({ in: open, verdict: 'TCX_NEXT', out, paths: { LOCAL: 1 }, services: first(open) }),
+      begins,
       podSends({
         before: (w) => w.configure({ drain: BigInt(DRAIN_HAND_OVER) }),
         in: open,
@@ -84,13 +94,7 @@ function everyProtocol(b: Book, proto: Proto): Row[] {
           ? { out: 'unchanged' as const }
           : { out, paths: { LOCAL: 1 }, services: more(open) }),
       }),
-      podGets({
-        in: reply,
-        verdict: 'TCX_NEXT',
-        out: readdress(reply, { src: service }),
-        paths: { REPLY_EGRESS: 1 },
-        services: answer(reply),
-      }),
+      restored,
     ],
   });
   rows.push({

@@ -59,6 +59,7 @@ export const WEB: FamilyPort = { family: 4, ip: '10.96.1.1', port: 80, protocol:
 
 export class FakeShunt implements ShuntControl {
   readonly calls: string[] = [];
+  handOverAnswer: string | undefined;
   cleanUpAnswer: Awaited<ReturnType<ShuntControl['cleanUp']>> = { removed: 9, problems: [] };
 
   constructor(public state: Partial<ShuntState> | undefined = {}) {}
@@ -84,6 +85,7 @@ export class FakeShunt implements ShuntControl {
   }
   async handOver() {
     this.calls.push('hand over');
+    return this.handOverAnswer;
   }
   async cleanUp() {
     this.calls.push('clean up');

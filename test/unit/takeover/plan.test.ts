@@ -253,6 +253,16 @@ describe('--undo', () => {
   });
 
   it('leaves the programs where they are while an agent holds them', async () => {
+    shunt.handOverAnswer = 'end the agent';
+    shunt.state = { flows: { tcp: 0, udp: 2, sctp: 0 } };
+    expect(await undo({ waitSeconds: 0, force: true })).toMatchObject({
+      detached: false,
+      next: 'end the agent',
+    });
+    expect(shunt.calls).toEqual(['drain true', 'hand over']);
+  });
+
+  it('drains again when an agent has begun during the hand-over', async () => {
     shunt.cleanUpAnswer = 'end the agent';
     shunt.state = { flows: { tcp: 0, udp: 2, sctp: 0 } };
     expect(await undo({ waitSeconds: 0, force: true })).toMatchObject({
