@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* One client port, one backend, two ways to it: through a frontend and straight to the backend.
- * The backend would see the same ends twice. The connection that comes second gets another source
- * port, as nf_conntrack would give it:
+ * The backend would see the same ends twice. The same happens to a socket of this node whose port a
+ * flow past the stack has, under the node's own address: by its own choice or that of a MASQUERADE
+ * rule. The connection that comes second gets another source port, as nf_conntrack would give it:
  *
  * - a straight one beside a flow through a frontend finds that flow's reply key, and becomes a flow
  *   itself that changes nothing but the source port;
@@ -10,6 +11,15 @@
  */
 #pragma once
 #include "create.h"
+
+/* May the straight packet's sender, of a flow that has its port, move that flow or itself? Nobody
+ * but this node sends from the address that its flows past the stack have.
+ */
+static __always_inline int shares_port(const struct ct_flow *f, enum origin origin, __u32 ifindex)
+{
+	return is_from_its_client(f, origin, ifindex) ||
+	       (origin == ORIGIN_NODE && (f->flags & CT_F_PAST_STACK));
+}
 
 /* Is there a flow in whose place replies to this straight packet would be taken? Leaves its key in
  * w->saved.
@@ -22,7 +32,7 @@ static __always_inline struct ct_flow *lookup_rival(struct work *w, __u32 origin
 
 	write_reply_key(key, t);
 	f = lookup_flow(key);
-	if (!f || !is_from_its_client(f, origin, ifindex))
+	if (!f || !shares_port(f, origin, ifindex))
 		return NULL;
 	now = now_ns();
 	if (t->proto != IPPROTO_TCP_ ?
@@ -60,9 +70,11 @@ static __noinline int new_direct_flow(struct __sk_buff *skb, struct work *w, __u
 	w->flow.backend_id = rival->backend_id;
 	w->flow.backend_generation = rival->backend_generation;
 	w->flow.ingress_ifindex = skb->ifindex;
-	w->flow.flags = CT_F_DIRECT | (rival->flags & (CT_F_FROM_POD | CT_F_FROM_WIRE));
+	w->flow.flags = CT_F_DIRECT;
 	if (origin == ORIGIN_NODE)
 		w->flow.flags |= CT_F_RESTORE_INGRESS;
+	else
+		w->flow.flags |= rival->flags & (CT_F_FROM_POD | CT_F_FROM_WIRE);
 	__builtin_memset(&w->reply, 0, sizeof(w->reply));
 	w->reply.src = t->dst;
 	w->reply.sport = t->dport;

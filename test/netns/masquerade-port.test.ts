@@ -108,6 +108,38 @@ describe.each(['off', 'force'] as const)(
         expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
       });
 
+      it(`a process of the node that was given a live flow's port is answered, IPv${family}`, async () => {
+        const { box } = cluster;
+        const node1 = addressOf(box.node('node1'), family);
+        const backend = addressOf(box.pod('b1'), family);
+        const live = await holdConnections(box.outside, endpoint(node1, NODE_PORT.tcp), {
+          count: 1,
+          seconds: 60,
+        });
+        const asked = await udpClient(box.outside, endpoint(node1, NODE_PORT.udp), {
+          sourcePort: CLIENT_PORT + 1,
+          count: 1,
+        });
+        expect(asked).toMatchObject({ ok: 1, failed: 0 });
+        const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
+        const portOf = (is: (row: FlowRow) => boolean) =>
+          rows.find((row) => row.frontend.ip === node1 && is(row))?.snat?.port ?? 0;
+        const tcpPort = portOf((row) => row.state === 'established');
+        const udpPort = portOf((row) => row.client.port === CLIENT_PORT + 1);
+        // The client of the matrix waits for three seconds: time for one repeated SYN, not for two.
+        const tcp = await tcpClient(box.node('node1'), endpoint(backend, 8080), {
+          sourcePort: tcpPort,
+          timeoutMs: 3000,
+        });
+        expect(tcp).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+        const udp = await udpClient(box.node('node1'), endpoint(backend, 9000), {
+          sourcePort: udpPort,
+          count: 2,
+        });
+        expect(udp).toMatchObject({ ok: 2, failed: 0, peers: { [node1]: 2 } });
+        expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
+      });
+
       it(`what a pod asks the outside is answered although the rule took a NodePort's number, IPv${family}`, async () => {
         const { box } = cluster;
         const [pod, outside] = [addressOf(box.pod('a2'), family), addressOf(box.outside, family)];
