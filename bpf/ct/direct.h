@@ -32,7 +32,7 @@ static __always_inline struct ct_flow *lookup_rival(struct work *w, __u32 origin
 
 	write_reply_key(key, t);
 	f = lookup_flow(key);
-	if (!f || !shares_port(f, origin, ifindex))
+	if (!f || is_middle_unused(f) || !shares_port(f, origin, ifindex))
 		return NULL;
 	now = now_ns();
 	if (t->proto != IPPROTO_TCP_ ?
@@ -56,10 +56,10 @@ static __noinline int new_direct_flow(struct __sk_buff *skb, struct work *w, __u
 	if (!rival)
 		return NEW_FLOW_NOT_OURS;
 	w->service_id = rival->service_id;
-	/* Two SYNs, forged, must not make what lasts for a day: the rival shows first that it is
-	 * alive. The client repeats its SYN after a second.
+	/* Two SYNs, forged by a pod, must not make what lasts for a day: the rival shows first that
+	 * it is alive. The client repeats its SYN after a second.
 	 */
-	if (t->proto == IPPROTO_TCP_ && !(rival->flags & CT_F_ESTABLISHED))
+	if (t->proto == IPPROTO_TCP_ && origin != ORIGIN_NODE && !(rival->flags & CT_F_ESTABLISHED))
 		return NEW_FLOW_DROP;
 	__builtin_memset(&w->flow, 0, sizeof(w->flow));
 	w->flow.created_ns = now;

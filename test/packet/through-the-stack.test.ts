@@ -7,7 +7,7 @@ import {
 import { BOOKS, type Book } from '../support/packet/addresses.js';
 import { icmpError, type Packet, readdress, tcp, udp } from '../support/packet/index.js';
 import type { DeviceName } from '../support/packet/netns.js';
-import { answer, first, podGets, podSends, wireGets, wireSends } from '../support/packet/steps.js';
+import { answer, first, nodeSends, podGets, podSends, wireGets, wireSends } from '../support/packet/steps.js';
 import { flowPair, packetTable, type Row, type Step } from '../support/packet/table.js';
 
 interface Journey {
@@ -192,9 +192,10 @@ function unusedSecondPair(b: Book, proto: 'tcp' | 'udp'): Row {
   const port = b.at(b.node, 20000);
   const open =
     proto === 'tcp' ? tcp(client, entry, { flags: 'S' }) : udp(client, entry, { payload: 'query' });
+  const own = proto === 'tcp' ? tcp(port, backend, { flags: 'S' }) : udp(port, backend, { payload: 'q' });
   const answer = proto === 'tcp' ? tcp(backend, port, { flags: 'SA' }) : udp(backend, port, { payload: 'a' });
   return {
-    does: `${proto} v${b.family}: a pair that the stack let nothing through for restores nobody's replies`,
+    does: `${proto} v${b.family}: a pair that the stack let nothing through for leaves its port to this node's own sockets`,
     given: (w) => {
       w.service({ at: b.nodePort(30080), proto, backends: [backend] });
     },
@@ -206,6 +207,7 @@ function unusedSecondPair(b: Book, proto: 'tcp' | 'udp'): Row {
         paths: { LOCAL: 1 },
         services: true,
       }),
+      nodeSends({ in: own, verdict: 'TCX_NEXT', out: 'unchanged' }),
       wireSends({ in: answer, verdict: 'TCX_NEXT', out: 'unchanged' }),
     ],
   };
