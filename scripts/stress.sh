@@ -13,6 +13,8 @@ case $runs in
     ;;
 esac
 
+bash scripts/setup.sh || exit
+
 LOGS=build/stress
 CHILD=
 rm -rf "$LOGS"
