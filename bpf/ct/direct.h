@@ -12,11 +12,15 @@
 #pragma once
 #include "create.h"
 
-/* May the straight packet's sender, of a flow that has its port, move that flow or itself? Nobody
- * but this node sends from the address that its flows past the stack have.
+/* Does the sender of a straight packet, and nobody else, share its port with f? Nobody but this
+ * node sends from the address that its flows past the stack have. Of UDP a MASQUERADE rule keeps
+ * the port that it chose (see is_masquerades_port()), and one that f never used.
  */
-static __always_inline int shares_port(const struct ct_flow *f, enum origin origin, __u32 ifindex)
+static __always_inline int shares_port(const struct ct_flow *f, __u32 proto, enum origin origin,
+				       __u32 ifindex)
 {
+	if (proto != IPPROTO_TCP_)
+		return is_from_its_client(f, origin, ifindex) && !is_middle_unused(f);
 	return is_from_its_client(f, origin, ifindex) ||
 	       (origin == ORIGIN_NODE && (f->flags & CT_F_PAST_STACK));
 }
@@ -32,7 +36,7 @@ static __always_inline struct ct_flow *lookup_rival(struct work *w, __u32 origin
 
 	write_reply_key(key, t);
 	f = lookup_flow(key);
-	if (!f || is_middle_unused(f) || !shares_port(f, origin, ifindex))
+	if (!f || !shares_port(f, t->proto, origin, ifindex))
 		return NULL;
 	now = now_ns();
 	if (t->proto != IPPROTO_TCP_ ?

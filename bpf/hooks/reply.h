@@ -74,7 +74,8 @@ __noinline int handle_masqueraded(struct __sk_buff *skb)
 	key = &w->saved;
 	write_reply_key(key, t);
 	f = lookup_flow(key);
-	if (!f || !(f->flags & (CT_F_PAST_STACK | CT_F_MIDDLE_USED)) || is_closing(f))
+	if (!f || is_closing(f) ||
+	    !(f->flags & (CT_F_PAST_STACK | CT_F_MIDDLE_USED | CT_F_NODE_CLIENT | CT_F_DIRECT)))
 		return TC_NEXT;
 	if (!(ask_nf_conntrack(skb, NULL, key, NF_IPS_SRC_NAT | NF_IS_REPLY) & NF_IPS_SRC_NAT))
 		return TC_NEXT;

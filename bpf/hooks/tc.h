@@ -117,7 +117,8 @@ static __always_inline int handle_uplink_out(struct __sk_buff *skb, int is_bare)
 	struct work *w = get_work();
 	int is_reply, verdict;
 
-	if (!w || skb->tc_index == TRANSLATED_MARK)
+	/* A tagged frame has left by the VLAN's own device. */
+	if (!w || skb->tc_index == TRANSLATED_MARK || skb->vlan_present)
 		return TC_NEXT;
 	if (!is_port_packet(skb, w, SIDE_OUT, is_bare, &verdict))
 		return verdict;

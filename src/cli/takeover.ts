@@ -52,8 +52,10 @@ class PinnedShunt implements ShuntControl {
       const name = flow.protocol.toLowerCase();
       if ((name !== 'tcp' && name !== 'udp' && name !== 'sctp') || !isLive(flow)) continue;
       flows[name]++;
-      const { source, backend } = flow;
-      if (name !== 'sctp' && flow.flags.includes('past_stack'))
+      const { source, backend, flags } = flow;
+      const isOwnPort =
+        flags.includes('past_stack') || (flags.includes('direct') && flags.includes('restore_ingress'));
+      if (name !== 'sctp' && isOwnPort)
         ownTuples.push({ protocol: name === 'tcp' ? 'TCP' : 'UDP', source, endpoint: backend });
     }
     const sinceNs = Number(now - config.agent_seen_ns);

@@ -61,6 +61,7 @@ function stateOf(table: FlowTable, flags: number, hasReplies: boolean): FlowStat
   if (table === 'ct_half_open') return 'half-open';
   if (table === 'ct_any') return hasReplies || flags & abi.CT_F_SEEN_REPLY ? 'active' : 'unreplied';
   if (flags & abi.CT_F_RST) return 'reset';
+  if (flags & abi.CT_F_DIRECT && !hasReplies) return 'half-open';
   const fins = flags & (abi.CT_F_FIN_ORIGINAL | abi.CT_F_FIN_REPLY);
   if (fins === (abi.CT_F_FIN_ORIGINAL | abi.CT_F_FIN_REPLY)) return 'closing';
   return fins ? 'half-closed' : 'established';

@@ -1,6 +1,7 @@
 /** Expiry of ct_flows: by time stamps, pair by pair, a bounded number of entries per step. */
 import {
   type Abi,
+  CT_F_DIRECT,
   CT_F_FIN_ORIGINAL,
   CT_F_FIN_REPLY,
   CT_F_RST,
@@ -33,8 +34,14 @@ export const DEFAULT_TIMEOUTS: FlowTimeouts = {
 };
 
 /** How long a flow with these flags (of either half) may be idle. */
-export function timeoutOf(flags: number, timeouts: FlowTimeouts = DEFAULT_TIMEOUTS): bigint {
+export function timeoutOf(
+  flags: number,
+  timeouts: FlowTimeouts = DEFAULT_TIMEOUTS,
+  isAnswered = true,
+): bigint {
   if (flags & CT_F_RST) return timeouts.reset;
+  // A straight connection is established with its first packet.
+  if (flags & CT_F_DIRECT && !isAnswered) return timeouts.closing;
   const fins = flags & (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY);
   if (fins === (CT_F_FIN_ORIGINAL | CT_F_FIN_REPLY)) return timeouts.closing;
   return fins ? timeouts.halfClosed : timeouts.established;
@@ -82,6 +89,7 @@ export class FlowSweeper {
   readonly #peer: [start: number, end: number];
   readonly #dir: number;
   readonly #flags: number;
+  readonly #packets: number;
   readonly #lastSeen: number;
   readonly #created: number;
   #iterator: IterableIterator<[Uint8Array, Uint8Array]> | undefined;
@@ -98,6 +106,7 @@ export class FlowSweeper {
     this.#peer = [peer, peer + tuple.size];
     this.#dir = fieldOffset(tuple, 'dir');
     this.#flags = fieldOffset(flow, 'flags');
+    this.#packets = fieldOffset(flow, 'packets');
     this.#lastSeen = fieldOffset(flow, 'last_seen_ns');
     this.#created = fieldOffset(flow, 'created_ns');
   }
@@ -146,9 +155,11 @@ export class FlowSweeper {
       return;
     }
     const last = later(this.#lastUse(value), this.#lastUse(peer));
-    if (now - last < timeoutOf(this.#flagsOf(value) | this.#flagsOf(peer), this.#timeouts)) return;
-    // The original half first: while the reply half stands, nobody else can take its tuple.
     const isReply = key[this.#dir] === CT_REPLY;
+    const flags = this.#flagsOf(value) | this.#flagsOf(peer);
+    const isAnswered = word64(isReply ? value : peer, this.#packets) > 0n;
+    if (now - last < timeoutOf(flags, this.#timeouts, isAnswered)) return;
+    // The original half first: while the reply half stands, nobody else can take its tuple.
     this.#map.delete(isReply ? peerKey : key);
     this.#map.delete(isReply ? key : peerKey);
     result.expired++;

@@ -116,27 +116,15 @@ describe.each(['off', 'force'] as const)(
           count: 1,
           seconds: 60,
         });
-        const asked = await udpClient(box.outside, endpoint(node1, NODE_PORT.udp), {
-          sourcePort: CLIENT_PORT + 1,
-          count: 1,
-        });
-        expect(asked).toMatchObject({ ok: 1, failed: 0 });
         const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
-        const portOf = (is: (row: FlowRow) => boolean) =>
-          rows.find((row) => row.frontend.ip === node1 && is(row))?.snat?.port ?? 0;
-        const tcpPort = portOf((row) => row.state === 'established');
-        const udpPort = portOf((row) => row.client.port === CLIENT_PORT + 1);
+        const port = rows.find((r) => r.state === 'established' && r.frontend.ip === node1)?.snat?.port ?? 0;
+        expect(port).toBeGreaterThan(0);
         // The client of the matrix waits for three seconds: time for one repeated SYN, not for two.
         const tcp = await tcpClient(box.node('node1'), endpoint(backend, 8080), {
-          sourcePort: tcpPort,
+          sourcePort: port,
           timeoutMs: 3000,
         });
         expect(tcp).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
-        const udp = await udpClient(box.node('node1'), endpoint(backend, 9000), {
-          sourcePort: udpPort,
-          count: 2,
-        });
-        expect(udp).toMatchObject({ ok: 2, failed: 0, peers: { [node1]: 2 } });
         expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
       });
 

@@ -163,21 +163,6 @@ function cases(b: Book): Row[] {
       ],
     },
     {
-      // The range of these tests has one port; with more it leaves with another one (netns/masquerade-port).
-      does: `${v}: this node's own datagram with the port of a flow past the stack does not leave with it`,
-      given: nodePort,
-      steps: [
-        sent(),
-        nodeSends({
-          in: udp(snat, there, { payload: 'own' }),
-          verdict: 'TC_ACT_SHOT',
-          drops: { TUPLE_TAKEN: 1 },
-          services: true,
-        }),
-        untouched(nodeSends, udp(b.at(b.node, 20001), there, { payload: 'own' })),
-      ],
-    },
-    {
       does: `${v}: later fragments of a datagram to a port that no Service has are not ours either`,
       given: (w) => {
         w.service({ at: b.at(b.lb, 53), proto: 'udp', type: 'LoadBalancer', backends: [here] });

@@ -192,10 +192,9 @@ function unusedSecondPair(b: Book, proto: 'tcp' | 'udp'): Row {
   const port = b.at(b.node, 20000);
   const open =
     proto === 'tcp' ? tcp(client, entry, { flags: 'S' }) : udp(client, entry, { payload: 'query' });
-  const own = proto === 'tcp' ? tcp(port, backend, { flags: 'S' }) : udp(port, backend, { payload: 'q' });
   const answer = proto === 'tcp' ? tcp(backend, port, { flags: 'SA' }) : udp(backend, port, { payload: 'a' });
   return {
-    does: `${proto} v${b.family}: a pair that the stack let nothing through for leaves its port to this node's own sockets`,
+    does: `${proto} v${b.family}: a pair that the stack let nothing through for restores nobody's replies`,
     given: (w) => {
       w.service({ at: b.nodePort(30080), proto, backends: [backend] });
     },
@@ -207,8 +206,16 @@ function unusedSecondPair(b: Book, proto: 'tcp' | 'udp'): Row {
         paths: { LOCAL: 1 },
         services: true,
       }),
-      nodeSends({ in: own, verdict: 'TCX_NEXT', out: 'unchanged' }),
       wireSends({ in: answer, verdict: 'TCX_NEXT', out: 'unchanged' }),
+      ...(proto === 'udp'
+        ? [
+            nodeSends({
+              in: udp(port, backend, { payload: 'own' }),
+              verdict: 'TCX_NEXT' as const,
+              out: 'unchanged' as const,
+            }),
+          ]
+        : []),
     ],
   };
 }

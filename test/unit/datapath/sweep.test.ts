@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST } from '../../../src/abi/generated.js';
+import { CT_F_DIRECT, CT_F_FIN_ORIGINAL, CT_F_FIN_REPLY, CT_F_RST } from '../../../src/abi/generated.js';
 import type { Abi } from '../../../src/abi/index.js';
 import type { MapHandle } from '../../../src/datapath/handles.js';
 import { DEFAULT_TIMEOUTS, FlowSweeper, timeoutOf, timeoutsAt } from '../../../src/datapath/sweep.js';
@@ -11,20 +11,24 @@ const field = (name: string, offset: number) => ({ name, offset });
 const layouts: Record<string, unknown> = {
   ct_tuple: { size: 8, fields: [field('id', 0), field('dir', 4)] },
   ct_flow: {
-    size: 32,
-    fields: [field('peer', 0), field('created_ns', 8), field('last_seen_ns', 16), field('flags', 24)],
+    size: 40,
+    fields: [
+      ...[field('peer', 0), field('created_ns', 8), field('last_seen_ns', 16)],
+      ...[field('flags', 24), field('packets', 32)],
+    ],
   },
 };
 const abi = { layout: (name: string) => layouts[name] } as unknown as Abi;
 
 const key = (id: number, dir: number) => Uint8Array.of(id, 0, 0, 0, dir, 0, 0, 0);
 
-function value(peer: Uint8Array, seen: bigint, flags: number): Uint8Array {
-  const bytes = new Uint8Array(32);
+function value(peer: Uint8Array, seen: bigint, flags: number, packets = 0): Uint8Array {
+  const bytes = new Uint8Array(40);
   bytes.set(peer);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(16, seen, true);
   view.setUint32(24, flags, true);
+  view.setBigUint64(32, BigInt(packets), true);
   return bytes;
 }
 
@@ -85,6 +89,19 @@ describe('expiry of flows', () => {
     reversed.set(key(1, 0), value(key(1, 1), 0n, 0));
     new FlowSweeper({ abi, map: reversed.handle, now: () => DEFAULT_TIMEOUTS.established }).step();
     expect(reversed.deleted).toEqual(['1:0', '1:1']);
+  });
+
+  it('keeps a straight connection that nobody answers for a minute only', () => {
+    for (const [answers, expired] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
+      const table = new Table();
+      table.set(key(1, 0), value(key(1, 1), 0n, CT_F_DIRECT, 3));
+      table.set(key(1, 1), value(key(1, 0), 0n, CT_F_DIRECT, answers));
+      const result = new FlowSweeper({ abi, map: table.handle, now: () => DEFAULT_TIMEOUTS.closing }).step();
+      expect(result).toMatchObject({ expired });
+    }
   });
 
   it('spares a flow that spoke after the walk had read it', () => {
