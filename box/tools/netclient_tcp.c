@@ -130,7 +130,7 @@ static uint64_t open_all(const struct options *o, struct report *r, struct slot 
 		uint64_t limit = now_ns() + o->timeout_ms * 1000000ULL;
 		struct http_conn *c = &s->conn;
 
-		http_open(c, o->protocol, &o->to, o->source, 0, o->rst);
+		http_open(c, o->protocol, &o->to, o->source, o->source_port, o->rst);
 		while (c->step == HTTP_CONNECTING && now_ns() < limit) {
 			int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 			struct epoll_event event;

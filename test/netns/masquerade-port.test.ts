@@ -72,59 +72,67 @@ describe.each(['off', 'force'] as const)(
         expect(String((await flow()).snat?.port)).not.toBe(taken);
       });
 
-      it(`a masqueraded connection that got a live flow's port gets another one, IPv${family}`, async () => {
+      /** A rule has a pod's connections to the backend choose among eight ports, `port` being one of them. */
+      const expectTaken = async (port: number) => {
         const { box } = cluster;
         const node1 = addressOf(box.node('node1'), family);
-        const [backend, pod] = ['b1', 'a1'].map((name) => addressOf(box.pod(name), family)) as [
-          string,
-          string,
-        ];
-        const live = await holdConnections(box.outside, endpoint(node1, NODE_PORT.tcp), {
-          count: 1,
-          seconds: 60,
-        });
-        const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
-        const port = rows.find((r) => r.state === 'established' && r.frontend.ip === node1)?.snat?.port ?? 0;
-        expect(port).toBeGreaterThan(0);
-        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        const [backend = '', pod = ''] = ['b1', 'a1'].map((name) => addressOf(box.pod(name), family));
+        const ends = ['-p', 'tcp', '-s', pod, '-d', backend];
         await box.exec('node1', [
-          ...[iptables, '-t', 'nat', '-I', 'POSTROUTING', '-p', 'tcp', '-s', pod, '-d', backend],
+          ...[family === 4 ? 'iptables' : 'ip6tables', '-t', 'nat', '-I', 'POSTROUTING', ...ends],
           ...['-j', 'MASQUERADE', '--to-ports', `${port}-${port + 7}`],
         ]);
-        const taken = async () =>
-          (await cluster.shunt<{ drops: Record<string, number> }>('node1', ['status'])).drops.tuple_taken ??
-          0;
+        const taken = async () => {
+          const { drops } = await cluster.shunt<{ drops: Record<string, number> }>('node1', ['status']);
+          return drops.tuple_taken ?? 0;
+        };
         const before = await taken();
         // The kernel takes one of eight by chance; ours, which it does not know, often enough in sixty attempts.
         for (let i = 0; i < 60 && (i % 4 !== 0 || (await taken()) === before); i++) {
           const report = await tcpClient(box.pod('a1'), endpoint(backend, 8080), { timeoutMs: 20_000 });
           expect(report).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
-          await box.exec('node1', [
-            ...['conntrack', '-D', '-f', `ipv${family}`],
-            ...['-p', 'tcp', '-s', pod, '-d', backend],
-          ]);
+          await box.exec('node1', ['conntrack', '-D', '-f', `ipv${family}`, ...ends]);
         }
         expect(await taken()).toBeGreaterThan(before);
-        expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
-      });
-
-      it(`a process of the node that was given a live flow's port is answered, IPv${family}`, async () => {
+      };
+      const liveFlow = async () => {
         const { box } = cluster;
         const node1 = addressOf(box.node('node1'), family);
-        const backend = addressOf(box.pod('b1'), family);
-        const live = await holdConnections(box.outside, endpoint(node1, NODE_PORT.tcp), {
-          count: 1,
-          seconds: 60,
-        });
+        const to = endpoint(node1, NODE_PORT.tcp);
+        const live = await holdConnections(box.outside, to, { count: 1, seconds: 60 });
         const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
         const port = rows.find((r) => r.state === 'established' && r.frontend.ip === node1)?.snat?.port ?? 0;
         expect(port).toBeGreaterThan(0);
+        return { live, port };
+      };
+
+      it(`a masqueraded connection that got a live flow's port gets another one, IPv${family}`, async () => {
+        const { live, port } = await liveFlow();
+        await expectTaken(port);
+        expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
+      });
+
+      it(`a process of the node that was given a live flow's port gets another one, IPv${family}`, async () => {
+        const { box } = cluster;
+        const node1 = addressOf(box.node('node1'), family);
+        const { live, port } = await liveFlow();
+        const backend = endpoint(addressOf(box.pod('b1'), family), 8080);
         // The client of the matrix waits for three seconds: time for one repeated SYN, not for two.
-        const tcp = await tcpClient(box.node('node1'), endpoint(backend, 8080), {
-          sourcePort: port,
-          timeoutMs: 3000,
+        const own = await holdConnections(box.node('node1'), backend, {
+          ...{ count: 1, seconds: 60 },
+          ...{ sourcePort: port, timeoutMs: 3000 },
         });
-        expect(tcp).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+        const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
+        const moved = rows.find((r) => r.client.ip === node1 && r.client.port === port);
+        expect(moved).toMatchObject({ state: 'established', snat: { ip: node1 } });
+        expect(moved?.snat?.port).not.toBe(port);
+        // Nobody else gets that port either.
+        await expectTaken(moved?.snat?.port ?? 0);
+        expect(await own.stop()).toMatchObject({
+          failed: 0,
+          errors: {},
+          peers: { [node1]: expect.any(Number) },
+        });
         expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
       });
 
