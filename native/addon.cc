@@ -47,6 +47,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   function("attachXdp", BpfLink::AttachXdp);
   function("attachCgroup", BpfLink::AttachCgroup);
   function("openPinnedLink", BpfLink::OpenPinned);
+  function("openLinkById", BpfLink::OpenById);
+  function("linkIds", BpfLink::Ids);
   function("attachClsact", AttachClsact);
   function("findClsact", FindClsact);
   function("detachClsact", DetachClsact);

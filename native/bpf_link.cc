@@ -168,6 +168,28 @@ Napi::Value BpfLink::OpenPinned(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value BpfLink::OpenById(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    uint32_t id = Uint32Arg(info[0]);
+    std::string label = "link id " + std::to_string(id);
+    UniqueFd fd(bpf_link_get_fd_by_id(id));
+    if (!fd) throw KernelError{errno, "bpf(BPF_LINK_GET_FD_BY_ID)", "open", label};
+    return New(env, std::move(fd), label);
+  });
+}
+
+Napi::Value BpfLink::Ids(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  return Guard(env, [&]() -> Napi::Value {
+    Napi::Array out = Napi::Array::New(env);
+    uint32_t count = 0;
+    for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) out.Set(count++, id);
+    if (errno != ENOENT) throw KernelError{errno, "bpf(BPF_LINK_GET_NEXT_ID)", "list", "links"};
+    return out;
+  });
+}
+
 Napi::Value BpfLink::Info(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {

@@ -158,6 +158,7 @@ export class Agent<Program> {
       attachSocketHooks: () => this.#socketHooks(),
       lostPrograms: () => this.#attacher.findLost(),
       attachPrograms: (lost) => this.#node.attachAgain(lost),
+      stateOf: (program) => this.#attacher.stateOf(program),
       counters,
       log,
     });

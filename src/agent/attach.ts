@@ -142,6 +142,13 @@ export class Attacher<Program> {
     hooks?.delete(hook);
   }
 
+  /** 'gone' with its device, or when the device is of another class by now. */
+  stateOf({ ifindex, hook }: LostProgram): 'attached' | 'missing' | 'gone' {
+    if (this.#attached.get(ifindex)?.has(hook)) return 'attached';
+    const device = this.#devices.get(ifindex);
+    return device && this.#wants(device, hook) ? 'missing' : 'gone';
+  }
+
   #wants(device: Device, hook: DeviceHook): boolean {
     if (hook === 'xdp' || hook === 'xdp_generic') return this.#wantsXdp(device);
     return TC_PROGRAMS[device.class] !== undefined;
@@ -205,11 +212,12 @@ export class Attacher<Program> {
         this.#pin(device, mode === 'native' ? 'xdp' : 'xdp_generic', XDP_PROGRAM, link);
         return true;
       } catch (error) {
-        // tc does the same work, so this is no reason to try again and again.
         warnings.warn(
           { device: device.name, mode, reason: messageOf(error) },
           'attach xdp: the device does not take it. tc serves it; --xdp=off silences this',
         );
+        // Whose link it is may let it go. The driver's other refusals stay, and tc does the same work.
+        if (codeOf(error) === 'EBUSY') return false;
       }
     }
     return true;

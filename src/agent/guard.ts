@@ -11,6 +11,7 @@ export interface GuardOptions {
   attachSocketHooks: () => void;
   lostPrograms: () => LostProgram[];
   attachPrograms: (lost: readonly LostProgram[]) => void;
+  stateOf: (program: LostProgram) => 'attached' | 'missing' | 'gone';
   counters: Pick<Counters, 'restored'>;
   log: Logger;
   everyMs?: number;
@@ -30,6 +31,8 @@ export class Guard {
   #timer: NodeJS.Timeout | undefined;
   #second: NodeJS.Timeout | undefined;
   #said = '';
+  /** Could not be attached at once: whoever attaches says why and tries again, here it is said when it succeeded. */
+  #awaited: LostProgram[] = [];
 
   constructor(options: GuardOptions) {
     this.#o = options;
@@ -51,17 +54,20 @@ export class Guard {
       const hooks = this.#o.lostSocketHooks();
       if (hooks.length > 0) this.#o.attachSocketHooks();
       this.#restore('hook', hooks, 'keep socket hooks attached: they were gone and are attached again');
-      if (this.#o.lostPrograms().length === 0) return;
+      if (this.#awaited.length === 0 && this.#o.lostPrograms().length === 0) return;
       clearTimeout(this.#second);
       this.#second = setTimeout(() => this.#try(() => this.#attach()), this.#o.settleMs ?? SETTLE_MS);
     });
   }
 
   #attach(): void {
-    const lost = this.#o.lostPrograms();
-    if (lost.length === 0) return;
-    this.#o.attachPrograms(lost);
-    const names = lost.map(({ device, hook }) => `${hook}@${device}`);
+    const { lostPrograms, attachPrograms, stateOf } = this.#o;
+    const lost = lostPrograms();
+    if (lost.length > 0) attachPrograms(lost);
+    const tried = [...this.#awaited, ...lost];
+    this.#awaited = tried.filter((program) => stateOf(program) === 'missing');
+    const attached = tried.filter((program) => stateOf(program) === 'attached');
+    const names = attached.map(({ device, hook }) => `${hook}@${device}`);
     this.#restore('program', names, 'keep programs attached: they were gone and are attached again');
   }
 

@@ -6,9 +6,11 @@ import {
   detachClsact,
   findClsact,
   isBpffs,
+  LinkType,
   Netlink,
   replaceClsact,
 } from '../native/index.js';
+import { codeOf } from './errors.js';
 import type { HookPort, PinDirectory } from './hook-port.js';
 import type { NetlinkPort } from './host.js';
 
@@ -17,13 +19,48 @@ export function kernelHooks(tcx: boolean): HookPort<BpfProgram> {
   return {
     tcx,
     openPinned: (path) => BpfLink.openPinned(path),
-    attachTcx: (options) => BpfLink.attachTcx(options),
-    attachXdp: (options) => BpfLink.attachXdp(options),
+    attachTcx: (options) =>
+      attachOrFind(() => BpfLink.attachTcx(options), {
+        ...options,
+        taken: 'EEXIST',
+        type: LinkType.TCX,
+        hook: options.direction,
+      }),
+    attachXdp: (options) =>
+      attachOrFind(() => BpfLink.attachXdp(options), {
+        ...options,
+        taken: 'EBUSY',
+        type: LinkType.XDP,
+        hook: undefined,
+      }),
     attachCgroup: (options) => BpfLink.attachCgroup(options),
     findClsact: (place) => findClsact(place)?.name,
     setClsact: (place, program) => void replaceClsact({ ...place, program }),
     detachClsact: (place) => void detachClsact(place),
   };
+}
+
+/**
+ * A hook takes a program once. When it is taken by this very program, its link has lost its pin and somebody else
+ * holds it open: that link is returned, so that pinning it keeps what is there without a gap.
+ * @throws what `attach` throws when there is no such link; one that is going is refused for a moment yet.
+ */
+function attachOrFind(
+  attach: () => BpfLink,
+  o: { taken: string; type: number; hook: string | undefined; ifindex: number; program: BpfProgram },
+): BpfLink {
+  try {
+    return attach();
+  } catch (error) {
+    if (codeOf(error) !== o.taken) throw error;
+    const progId = o.program.info.id;
+    const there = BpfLink.find(
+      (info) =>
+        info.type === o.type && info.progId === progId && info.ifindex === o.ifindex && info.hook === o.hook,
+    );
+    if (there) return there;
+    throw error;
+  }
 }
 
 /** rtnetlink of this network namespace; listens from now on. */

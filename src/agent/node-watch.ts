@@ -105,7 +105,7 @@ export class NodeWatch {
     } catch (error) {
       this.#o.log.error({ err: error }, `keep devices current: ${messageOf(error)}`);
     }
-    const { first, most } = this.#o.retryMs ?? { first: 1000, most: 30_000 };
+    const { first, most } = this.#o.retryMs ?? { first: 100, most: 30_000 };
     this.#retry = setTimeout(
       () => this.#settle(),
       Math.min(most, first * 2 ** Math.min(this.#failures++, 20)),

@@ -179,6 +179,8 @@ export interface NativeAddon {
   attachXdp(ifindex: number, generic: boolean, program: NativeProgram): NativeLink;
   attachCgroup(path: string, attachType: number, name: string, program: NativeProgram): NativeLink;
   openPinnedLink(path: string): NativeLink;
+  openLinkById(id: number): NativeLink;
+  linkIds(): number[];
   attachClsact(
     ifindex: number,
     egress: boolean,

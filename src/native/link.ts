@@ -1,5 +1,6 @@
 import { addon, type LinkKernelInfo, type NativeLink } from './addon.js';
 import { type CgroupAttachName, CgroupAttachType, nameOf } from './constants.js';
+import { BpfError } from './errors.js';
 import { checkChoice, checkInteger, checkOptions } from './options.js';
 import type { BpfProgram } from './program.js';
 
@@ -42,7 +43,7 @@ const TCX_EGRESS = 47;
  * Devices are those of the calling process' network namespace.
  */
 export class BpfLink implements Disposable {
-  /** Not for direct use: links come from `attach*` and {@link openPinned}. */
+  /** Not for direct use: links come from `attach*` and {@link openPinned} or {@link openById}. */
   constructor(readonly handle: NativeLink) {}
 
   /** Linux 6.6+. Codes: `ENODEV` no such device, `EINVAL` no tcx in this kernel or a program of another type. */
@@ -92,6 +93,28 @@ export class BpfLink implements Disposable {
   /** `ENOENT` when nothing is pinned there, `EINVAL` when it is no link. */
   static openPinned(path: string): BpfLink {
     return new BpfLink(addon().openPinnedLink(path));
+  }
+
+  /** `ENOENT` when there is no link of that id, or it is going: its last holder has let it go. */
+  static openById(id: number): BpfLink {
+    return new BpfLink(addon().openLinkById(checkInteger('BpfLink.openById', 'id', id, 1)));
+  }
+
+  /**
+   * The first link of the machine that `wanted` accepts, pinned or not. Needs CAP_SYS_ADMIN (`EPERM`). A link whose
+   * last holder has let it go is passed over, though for a while it still hangs at its hook.
+   */
+  static find(wanted: (info: LinkInfo) => boolean): BpfLink | undefined {
+    for (const id of addon().linkIds()) {
+      try {
+        const link = BpfLink.openById(id);
+        if (wanted(link.info)) return link;
+        link.close();
+      } catch (error) {
+        if (!(error instanceof BpfError) || error.code !== 'ENOENT') throw error;
+      }
+    }
+    return undefined;
   }
 
   /** Read from the kernel at each access. */

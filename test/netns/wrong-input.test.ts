@@ -1,8 +1,10 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectSteadily, endpoint, repositoryRoot, tcpClient } from '../../box/index.js';
-import { Cluster } from '../support/cluster/cluster.js';
+import { BpfLink } from '../../src/native/index.js';
+import { Cluster, eventually } from '../support/cluster/cluster.js';
 import { type KubeObject, serviceObject, sliceObject } from '../support/cluster/objects.js';
 import { type StandardService, standardService } from '../support/cluster/standard.js';
 
@@ -16,6 +18,7 @@ describe('wrong input to a running agent', () => {
   const node = () => cluster.box.node('node1');
   const agent = () => cluster.agent('node1');
   const pin = (...names: string[]) => join(node().pinPath, 'v1', ...names);
+  const links = () => readdirSync(pin('links')).sort();
   const write = (name: string, text: string) => writeFileSync(join(cluster.manifests, name), text);
   /** Exit code and what was printed. */
   const shunt = async (...args: string[]) => {
@@ -216,11 +219,33 @@ describe('wrong input to a running agent', () => {
   });
 
   it('programs that somebody detaches are attached again', async () => {
+    const before = links();
     rmSync(pin('links'), { recursive: true });
     await agent().waitForLog(/"hook":\[.*"sk_connect4".*are attached again/, 12_000);
     await agent().waitForLog(/"program":\[.*"tc_ingress@vetha1".*are attached again/, 2000);
+    // The kernel may still be busy with the end of a link: its hook is taken until then, and follows.
+    await eventually('every link to be pinned again', () => String(links()) === String(before));
     expect(await tcpClient(cluster.box.pod('a1'), good.tcp[4], { count: 10 })).toMatchObject({ ok: 10 });
     expect(await tcpClient(node(), good.tcp[4], { count: 10 })).toMatchObject({ ok: 10 });
+  });
+
+  it('programs that lose their pin while somebody else holds their links never stop', async () => {
+    const before = links();
+    const held = before.map((name) => BpfLink.openPinned(pin('links', name)));
+    const load = await connectSteadily(cluster.box.pod('a1'), good.tcp[4], { seconds: 60 });
+    const from = agent().log.length;
+    rmSync(pin('links'), { recursive: true });
+    await eventually('every link to be pinned again', () => String(links()) === String(before));
+    await eventually('the agent to say so', () =>
+      /"program":\[.*"tc_ingress@vetha1".*are attached again/.test(agent().log.slice(from)),
+    );
+    for (const link of held) link.close();
+    // Longer than the kernel needs to let go of a link that nobody holds.
+    await setTimeout(1000);
+    const report = await load.stop();
+    expect(report).toMatchObject({ failed: 0, errors: {} });
+    expect(report.ok).toBeGreaterThan(100);
+    expect(agent().log.slice(from)).not.toMatch(/attach program: failed/);
   });
 
   it('SIGHUP ends it in order, and the data path goes on', async () => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BpfLink, LinkType } from '../../../src/native/index.js';
 import { type Case, run } from './context.js';
 import { counter, ifindexOf, load, refusal, send, setCounter } from './traffic.js';
@@ -80,6 +82,33 @@ export const cases: Record<string, Case> = {
     const gone = refusal(() => link.update(object.program('tc_two')));
     assert.equal(gone.code, 'ENOLINK');
     assert.match(gone.message, /^replace pinned link .* with program tc_two: /);
+  },
+
+  async 'a link without a pin is found while somebody holds it, and can be pinned again'(context) {
+    using object = await load(context);
+    const ifindex = await ifindexOf(context.device);
+    const pin = `${context.pins}/held`;
+    const holder = BpfLink.attachTcx({ ifindex, direction: 'egress', program: object.program('tc_one') });
+    const { id, progId } = holder.info;
+    const twice = refusal(() =>
+      BpfLink.attachTcx({ ifindex, direction: 'egress', program: object.program('tc_one') }),
+    );
+    assert.equal(twice.code, 'EEXIST');
+    const find = () => BpfLink.find((info) => info.type === LinkType.TCX && info.progId === progId);
+    const found = find();
+    assert.equal(found?.info.id, id);
+    found?.pin(pin);
+    found?.close();
+    holder.close();
+    const seen = counter(object, 0);
+    await send();
+    assert.ok(counter(object, 0) > seen);
+    rmSync(pin);
+    for (let i = 0; i < 400 && find(); i++) await sleep(5);
+    assert.equal(find(), undefined);
+    const gone = refusal(() => BpfLink.openById(id));
+    assert.equal(gone.code, 'ENOENT');
+    assert.match(gone.message, /^open link id \d+: /);
   },
 
   async 'a link whose device is deleted becomes an empty shell'(context) {

@@ -285,6 +285,32 @@ describe('Attacher', () => {
     expect(attacher.findLost()).toEqual([]);
   });
 
+  it('knows what is attached, what should be, and what went with its device', () => {
+    const kernel = new FakeKernel();
+    const { attacher, reconcile } = agent(kernel, 'off');
+    const ingress = { ifindex: 5, device: 'veth1', hook: 'tc_ingress' } as const;
+    reconcile([veth1]);
+    expect(attacher.stateOf(ingress)).toBe('attached');
+    kernel.pins.delete('tc_ingress@veth1');
+    kernel.refuse.set('tcx ingress', 'EEXIST');
+    attacher.forget(ingress);
+    expect(reconcile([veth1])).toEqual({ retry: true });
+    expect(attacher.stateOf(ingress)).toBe('missing');
+    reconcile([], [5]);
+    expect(attacher.stateOf(ingress)).toBe('gone');
+  });
+
+  it('tries XDP again while another link holds the device, and does not fall back to generic for it', () => {
+    const kernel = new FakeKernel();
+    const { reconcile } = agent(kernel, 'force');
+    kernel.refuse.set('xdp native', 'EBUSY');
+    expect(reconcile([eth0])).toEqual({ retry: true });
+    expect(kernel.list()).not.toContain('xdp_generic@eth0');
+    kernel.refuse.clear();
+    expect(reconcile([eth0])).toEqual({ retry: false });
+    expect(kernel.list()).toContain('xdp@eth0');
+  });
+
   it('finds a filter that somebody has removed or replaced', () => {
     const kernel = new FakeKernel();
     kernel.tcx = false;

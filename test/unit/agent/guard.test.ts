@@ -2,13 +2,19 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { LostProgram } from '../../../src/agent/attached.js';
 import { newCounters } from '../../../src/agent/counters.js';
-import { Guard } from '../../../src/agent/guard.js';
+import { Guard, type GuardOptions } from '../../../src/agent/guard.js';
 
 const INGRESS: LostProgram = { ifindex: 2, device: 'eth0', hook: 'tc_ingress' };
 
 function setup() {
   const lines: { level: number; msg: string; map?: string[]; hook?: string[]; program?: string[] }[] = [];
-  const state = { pins: [] as string[], hooks: [] as string[], programs: [] as LostProgram[], broken: '' };
+  const state = {
+    pins: [] as string[],
+    hooks: [] as string[],
+    programs: [] as LostProgram[],
+    broken: '',
+    kernel: 'attached' as ReturnType<GuardOptions['stateOf']>,
+  };
   const done: string[] = [];
   const counters = newCounters();
   const guard = new Guard({
@@ -26,6 +32,7 @@ function setup() {
       done.push(...lost.map(({ hook, device }) => `${hook}@${device}`));
       state.programs = [];
     },
+    stateOf: () => state.kernel,
     counters,
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }),
     settleMs: 5,
@@ -58,6 +65,34 @@ describe('Guard', () => {
     expect(lines.every(({ msg }) => /there again|attached again.*look for who removes them/.test(msg))).toBe(
       true,
     );
+  });
+
+  it('says that a program is back only when it is, even if that takes another round', async () => {
+    const { guard, state, done, counters, lines } = setup();
+    Object.assign(state, { programs: [INGRESS], kernel: 'missing' });
+    guard.check();
+    await settled();
+    expect([lines, counters.restored]).toEqual([[], 0]);
+    state.kernel = 'attached';
+    guard.check();
+    await settled();
+    guard.check();
+    await settled();
+    expect(lines.map(({ program }) => program)).toEqual([['tc_ingress@eth0']]);
+    expect([done, counters.restored]).toEqual([['tc_ingress@eth0'], 1]);
+  });
+
+  it('forgets a program whose device has gone before it could be attached again', async () => {
+    const { guard, state, counters, lines } = setup();
+    Object.assign(state, { programs: [INGRESS], kernel: 'missing' });
+    guard.check();
+    await settled();
+    for (const kernel of ['gone', 'attached']) {
+      Object.assign(state, { kernel });
+      guard.check();
+      await settled();
+    }
+    expect([lines, counters.restored]).toEqual([[], 0]);
   });
 
   it('does not take a device that goes for a thief', async () => {
