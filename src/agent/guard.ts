@@ -15,7 +15,7 @@ export interface GuardOptions {
   counters: Pick<Counters, 'restored'>;
   log: Logger;
   everyMs?: number;
-  /** A device that goes takes its links along: its event is given so long to arrive. */
+  /** From a round that found something to the next one; twice as long each time after that, up to `everyMs`. */
   settleMs?: number;
 }
 
@@ -24,54 +24,96 @@ const SETTLE_MS = 100;
 
 /**
  * Looks from time to time whether what the agent has attached and pinned is still there, puts back what somebody
- * has taken away, and says so: without it nobody would notice before traffic fails, or the next start.
+ * has taken away, and says so: without it nobody would notice before traffic fails, or the next start. Who takes
+ * away may not be done yet, and the kernel may not have let go: a round that found something is soon followed by
+ * another, until one finds everything in place.
  */
 export class Guard {
   readonly #o: GuardOptions;
   #timer: NodeJS.Timeout | undefined;
-  #second: NodeJS.Timeout | undefined;
+  #next: NodeJS.Timeout | undefined;
+  #waitMs: number;
   #said = '';
+  /** Not there in the round before. */
+  #suspects = new Set<string>();
   /** Could not be attached at once: whoever attaches says why and tries again, here it is said when it succeeded. */
   #awaited: LostProgram[] = [];
 
   constructor(options: GuardOptions) {
     this.#o = options;
+    this.#waitMs = this.#settleMs;
+  }
+
+  get #everyMs(): number {
+    return this.#o.everyMs ?? EVERY_MS;
+  }
+
+  get #settleMs(): number {
+    return this.#o.settleMs ?? SETTLE_MS;
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.check(), this.#o.everyMs ?? EVERY_MS);
+    this.#timer = setInterval(() => this.check(), this.#everyMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    clearTimeout(this.#second);
+    clearTimeout(this.#next);
   }
 
-  /** One round; links need the directories of the pins, so these come first. */
+  /** One round, and more of them for as long as they find something. */
   check(): void {
-    this.#try(() => {
-      this.#restore('map', this.#o.restorePins(), 'keep maps pinned: pins were gone and are there again');
-      const hooks = this.#o.lostSocketHooks();
-      if (hooks.length > 0) this.#o.attachSocketHooks();
-      this.#restore('hook', hooks, 'keep socket hooks attached: they were gone and are attached again');
-      if (this.#awaited.length === 0 && this.#o.lostPrograms().length === 0) return;
-      clearTimeout(this.#second);
-      this.#second = setTimeout(() => this.#try(() => this.#attach()), this.#o.settleMs ?? SETTLE_MS);
-    });
+    clearTimeout(this.#next);
+    if (!this.#round()) {
+      this.#waitMs = this.#settleMs;
+      return;
+    }
+    this.#next = setTimeout(() => this.check(), this.#waitMs);
+    this.#waitMs = Math.min(this.#everyMs, this.#waitMs * 2);
   }
 
-  #attach(): void {
+  /** Links need the directories of the pins, so these come first. @returns whether something was not in place. */
+  #round(): boolean {
+    try {
+      const pins = this.#o.restorePins();
+      this.#restored('map', pins, 'keep maps pinned: pins were gone and are there again');
+      const found = [pins.length > 0, this.#socketHooks(), this.#programs()].includes(true);
+      this.#said = '';
+      return found;
+    } catch (error) {
+      const message = `look after pins and hooks: ${messageOf(error)}`;
+      // Once per trouble, not once per round.
+      if (message !== this.#said) this.#o.log.error(message);
+      this.#said = message;
+      return false;
+    }
+  }
+
+  #socketHooks(): boolean {
+    const lost = this.#o.lostSocketHooks();
+    if (lost.length === 0) return false;
+    this.#o.attachSocketHooks();
+    const left = new Set(this.#o.lostSocketHooks());
+    const hooks = lost.filter((hook) => !left.has(hook));
+    this.#restored('hook', hooks, 'keep socket hooks attached: they were gone and are attached again');
+    return true;
+  }
+
+  #programs(): boolean {
     const { lostPrograms, attachPrograms, stateOf } = this.#o;
     const lost = lostPrograms();
-    if (lost.length > 0) attachPrograms(lost);
-    const tried = [...this.#awaited, ...lost];
+    // A device that goes takes its links along: its event is given a round to arrive.
+    const certain = lost.filter((program) => this.#suspects.has(nameOf(program)));
+    this.#suspects = new Set(lost.map(nameOf));
+    if (certain.length > 0) attachPrograms(certain);
+    const tried = [...this.#awaited, ...certain];
     this.#awaited = tried.filter((program) => stateOf(program) === 'missing');
-    const attached = tried.filter((program) => stateOf(program) === 'attached');
-    const names = attached.map(({ device, hook }) => `${hook}@${device}`);
-    this.#restore('program', names, 'keep programs attached: they were gone and are attached again');
+    const names = tried.filter((program) => stateOf(program) === 'attached').map(nameOf);
+    this.#restored('program', names, 'keep programs attached: they were gone and are attached again');
+    return lost.length + this.#awaited.length > 0;
   }
 
-  #restore(what: string, names: readonly string[], message: string): void {
+  #restored(what: string, names: readonly string[], message: string): void {
     if (names.length === 0) return;
     this.#o.counters.restored += names.length;
     this.#o.log.warn(
@@ -79,16 +121,8 @@ export class Guard {
       `${message}. look for who removes them; 'shunt cleanup' is for when no agent runs`,
     );
   }
+}
 
-  #try(action: () => void): void {
-    try {
-      action();
-      this.#said = '';
-    } catch (error) {
-      const message = `look after pins and hooks: ${messageOf(error)}`;
-      // Once per trouble, not once per round.
-      if (message !== this.#said) this.#o.log.error(message);
-      this.#said = message;
-    }
-  }
+function nameOf({ device, hook }: LostProgram): string {
+  return `${hook}@${device}`;
 }

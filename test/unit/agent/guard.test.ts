@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { LostProgram } from '../../../src/agent/attached.js';
 import { newCounters } from '../../../src/agent/counters.js';
 import { Guard, type GuardOptions } from '../../../src/agent/guard.js';
@@ -13,6 +13,7 @@ function setup() {
     hooks: [] as string[],
     programs: [] as LostProgram[],
     broken: '',
+    refused: [] as string[],
     kernel: 'attached' as ReturnType<GuardOptions['stateOf']>,
   };
   const done: string[] = [];
@@ -25,7 +26,7 @@ function setup() {
     lostSocketHooks: () => state.hooks,
     attachSocketHooks: () => {
       done.push('socket hooks');
-      state.hooks = [];
+      state.hooks = state.hooks.filter((hook) => state.refused.includes(hook));
     },
     lostPrograms: () => state.programs,
     attachPrograms: (lost) => {
@@ -35,26 +36,29 @@ function setup() {
     stateOf: () => state.kernel,
     counters,
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) }),
-    settleMs: 5,
+    settleMs: 100,
   });
   return { guard, state, done, counters, lines };
 }
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+const settled = () => vi.advanceTimersByTime(250);
 
 describe('Guard', () => {
-  it('says nothing while everything is there', async () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('says nothing while everything is there', () => {
     const { guard, lines, done } = setup();
     guard.check();
-    await settled();
+    settled();
     expect([lines, done]).toEqual([[], []]);
   });
 
-  it('puts back what was taken away, names and counts it', async () => {
+  it('puts back what was taken away, names and counts it', () => {
     const { guard, state, done, counters, lines } = setup();
     Object.assign(state, { pins: ['ct_flows', 'lb_slots'], hooks: ['sk_connect4'], programs: [INGRESS] });
     guard.check();
-    await settled();
+    settled();
     expect(done).toEqual(['socket hooks', 'tc_ingress@eth0']);
     expect(counters.restored).toBe(4);
     expect(lines.map(({ map, hook, program }) => map ?? hook ?? program)).toEqual([
@@ -67,40 +71,75 @@ describe('Guard', () => {
     );
   });
 
-  it('says that a program is back only when it is, even if that takes another round', async () => {
+  it('says that a program is back only when it is, even if that takes another round', () => {
     const { guard, state, done, counters, lines } = setup();
     Object.assign(state, { programs: [INGRESS], kernel: 'missing' });
     guard.check();
-    await settled();
+    settled();
     expect([lines, counters.restored]).toEqual([[], 0]);
     state.kernel = 'attached';
-    guard.check();
-    await settled();
-    guard.check();
-    await settled();
+    vi.advanceTimersByTime(10_000);
     expect(lines.map(({ program }) => program)).toEqual([['tc_ingress@eth0']]);
     expect([done, counters.restored]).toEqual([['tc_ingress@eth0'], 1]);
   });
 
-  it('forgets a program whose device has gone before it could be attached again', async () => {
+  it('forgets a program whose device has gone before it could be attached again', () => {
     const { guard, state, counters, lines } = setup();
     Object.assign(state, { programs: [INGRESS], kernel: 'missing' });
     guard.check();
-    await settled();
+    settled();
     for (const kernel of ['gone', 'attached']) {
       Object.assign(state, { kernel });
+      vi.advanceTimersByTime(10_000);
       guard.check();
-      await settled();
     }
     expect([lines, counters.restored]).toEqual([[], 0]);
   });
 
-  it('does not take a device that goes for a thief', async () => {
+  it('names only those socket hooks that are back', () => {
+    const { guard, state, counters, lines } = setup();
+    Object.assign(state, { hooks: ['sk_connect4', 'sk_connect6'], refused: ['sk_connect6'] });
+    guard.check();
+    expect(lines.map(({ hook }) => hook)).toEqual([['sk_connect4']]);
+    state.refused = [];
+    settled();
+    expect(lines.map(({ hook }) => hook)).toEqual([['sk_connect4'], ['sk_connect6']]);
+    expect(counters.restored).toBe(2);
+  });
+
+  it('looks again soon after it found something: who removes may not be done', () => {
+    const { guard, state, lines } = setup();
+    state.hooks = ['sk_connect4'];
+    guard.check();
+    state.pins = ['ct_flows'];
+    state.programs = [INGRESS];
+    vi.advanceTimersByTime(350);
+    expect(lines.map(({ map, hook, program }) => map ?? hook ?? program)).toEqual([
+      ['sk_connect4'],
+      ['ct_flows'],
+      ['tc_ingress@eth0'],
+    ]);
+  });
+
+  it('waits longer and longer for what does not come back, at most one period', () => {
+    const { guard, state, done } = setup();
+    Object.assign(state, { hooks: ['sk_connect4'], refused: ['sk_connect4'] });
+    guard.check();
+    vi.advanceTimersByTime(100 + 200 + 400 + 800 + 1600 + 3200);
+    expect(done).toHaveLength(7);
+    vi.advanceTimersByTime(10_000);
+    expect(done).toHaveLength(9);
+    guard.stop();
+    vi.advanceTimersByTime(10_000);
+    expect(done).toHaveLength(9);
+  });
+
+  it('does not take a device that goes for a thief', () => {
     const { guard, state, done, counters } = setup();
     state.programs = [INGRESS];
     guard.check();
     state.programs = [];
-    await settled();
+    settled();
     expect([done, counters.restored]).toEqual([[], 0]);
   });
 
