@@ -58,9 +58,11 @@ static __always_inline int handle_reply(struct __sk_buff *skb, struct work *w, i
 	return restore_skb(skb, f);
 }
 
-/* A connection that the stack has masqueraded leaves with a port that a live flow of ours has: that
- * of the backend is taken. The rule chooses another when the client repeats its SYN, if
- * nf_conntrack has forgotten this choice. UDP needs no such thing: see is_masquerades_port().
+/* A connection that the stack has masqueraded leaves with a port that a flow of ours has: that of
+ * the backend is taken. While the flow lives, the rule chooses another when the client repeats its
+ * SYN, if nf_conntrack has forgotten this choice. A flow that has ended gives way: its backend may
+ * remember the port longer, and what it answers then is the stack's. UDP needs no such thing: see
+ * is_masquerades_port().
  */
 __noinline int handle_masqueraded(struct __sk_buff *skb)
 {
@@ -74,10 +76,15 @@ __noinline int handle_masqueraded(struct __sk_buff *skb)
 	key = &w->saved;
 	write_reply_key(key, t);
 	f = lookup_flow(key);
-	if (!f || is_closing(f) ||
+	if (!f ||
 	    !(f->flags & (CT_F_PAST_STACK | CT_F_MIDDLE_USED | CT_F_NODE_CLIENT | CT_F_DIRECT)))
 		return TC_NEXT;
-	if (!(ask_nf_conntrack(skb, NULL, key, NF_IPS_SRC_NAT | NF_IS_REPLY) & NF_IPS_SRC_NAT))
+	if (!(ask_nf_conntrack(skb, NULL, key, is_closing(f) ? 0 : NF_IPS_SRC_NAT | NF_IS_REPLY) &
+	      NF_IPS_SRC_NAT))
 		return TC_NEXT;
+	if (is_closing(f)) {
+		delete_pair(w, key, f);
+		return TC_NEXT;
+	}
 	return drop_skb(skb, w, DROP_REASON_TUPLE_TAKEN, f->service_id);
 }

@@ -112,6 +112,43 @@ describe.each(['off', 'force'] as const)(
         expect(await live.stop()).toMatchObject({ failed: 0, errors: {} });
       });
 
+      it(`a masqueraded connection that got an ended flow's port hears its backend, IPv${family}`, async () => {
+        const { box } = cluster;
+        const node1 = addressOf(box.node('node1'), family);
+        const [backend = '', pod = ''] = ['b1', 'a1'].map((name) => addressOf(box.pod(name), family));
+        const iptables = family === 4 ? 'iptables' : 'ip6tables';
+        const sourcePort = CLIENT_PORT + family;
+        // The backend never hears the end and has the port still, as it may after its own FIN: a SYN from there is
+        // answered with the number that it expects. The first client would reset it, if it heard that.
+        const deaf = ['INPUT', '-p', 'tcp', '--tcp-flags', 'RST', 'RST', '-j', 'DROP'];
+        await box.exec('b1', [iptables, '-I', ...deaf]);
+        const ended = await tcpClient(box.outside, endpoint(node1, NODE_PORT.tcp), {
+          ...{ sourcePort, noRequest: true, rst: true },
+        });
+        expect(ended).toMatchObject({ ok: 1 });
+        await box.exec('outside', [
+          ...[iptables, '-I', 'INPUT', '-p', 'tcp', '--dport', String(sourcePort), '-j', 'DROP'],
+        ]);
+        await box.exec('b1', [iptables, '-D', ...deaf]);
+        const rows = await cluster.shunt<FlowRow[]>('node1', ['flows']);
+        const flow = rows.find((r) => r.client.port === sourcePort && r.frontend.ip === node1);
+        expect(flow).toMatchObject({ state: 'reset', snat: { ip: node1 } });
+
+        await box.exec('node1', [
+          ...[iptables, '-t', 'nat', '-I', 'POSTROUTING', '-p', 'tcp', '-s', pod, '-d', backend],
+          ...['-j', 'MASQUERADE', '--to-ports', String(flow?.snat?.port)],
+        ]);
+        const challenges = async () => {
+          const { stdout } = await box.exec('b1', ['nstat', '-asz', '--json', 'TcpExtTCPChallengeACK']);
+          return (JSON.parse(stdout) as { kernel: { TcpExtTCPChallengeACK: number } }).kernel
+            .TcpExtTCPChallengeACK;
+        };
+        const before = await challenges();
+        const report = await tcpClient(box.pod('a1'), endpoint(backend, 8080), { timeoutMs: 3000 });
+        expect(report).toMatchObject({ ok: 1, failed: 0, peers: { [node1]: 1 } });
+        expect(await challenges()).toBeGreaterThan(before);
+      });
+
       it(`a process of the node that was given a live flow's port gets another one, IPv${family}`, async () => {
         const { box } = cluster;
         const node1 = addressOf(box.node('node1'), family);
