@@ -48,7 +48,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   function("attachCgroup", BpfLink::AttachCgroup);
   function("openPinnedLink", BpfLink::OpenPinned);
   function("openLinkById", BpfLink::OpenById);
-  function("linkIds", BpfLink::Ids);
   function("attachClsact", AttachClsact);
   function("findClsact", FindClsact);
   function("detachClsact", DetachClsact);

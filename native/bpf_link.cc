@@ -179,17 +179,6 @@ Napi::Value BpfLink::OpenById(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value BpfLink::Ids(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  return Guard(env, [&]() -> Napi::Value {
-    Napi::Array out = Napi::Array::New(env);
-    uint32_t count = 0;
-    for (uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) out.Set(count++, id);
-    if (errno != ENOENT) throw KernelError{errno, "bpf(BPF_LINK_GET_NEXT_ID)", "list", "links"};
-    return out;
-  });
-}
-
 Napi::Value BpfLink::Info(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   return Guard(env, [&]() -> Napi::Value {

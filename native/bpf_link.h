@@ -16,7 +16,6 @@ class BpfLink : public Napi::ObjectWrap<BpfLink>, private Closable {
   static Napi::Value AttachCgroup(const Napi::CallbackInfo& info);
   static Napi::Value OpenPinned(const Napi::CallbackInfo& info);
   static Napi::Value OpenById(const Napi::CallbackInfo& info);
-  static Napi::Value Ids(const Napi::CallbackInfo& info);
 
   explicit BpfLink(const Napi::CallbackInfo& info);
   ~BpfLink() override;

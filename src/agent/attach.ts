@@ -26,6 +26,9 @@ export interface AttacherOptions<Program> {
   counters: Counters;
 }
 
+export type Retry = 'soon' | 'later' | 'no';
+const RETRIES: readonly Retry[] = ['soon', 'later'];
+
 /** Programs by class. Egress before ingress: replies can be restored before the first packet is translated. */
 const TC_PROGRAMS: Partial<Record<DeviceClass, { egress: string; ingress: string }>> = {
   pod: { egress: 'tc_pod_out', ingress: 'tc_pod_in' },
@@ -34,6 +37,7 @@ const TC_PROGRAMS: Partial<Record<DeviceClass, { egress: string; ingress: string
   layer3: { egress: 'tc_layer3_out', ingress: 'tc_layer3_in' },
 };
 const XDP_PROGRAM = 'xdp_uplink';
+const XDP_HOOKS = ['xdp', 'xdp_generic'] as const;
 
 /**
  * Puts programs on devices and keeps them there. Links are pinned, so they outlive the agent; the next one
@@ -103,9 +107,9 @@ export class Attacher<Program> {
   /**
    * Makes what is attached match `devices`; cheap when it already does.
    * @param existing every ifindex there is: a vanished device needs its pins removed and no more.
-   * @returns whether something failed that may succeed later.
+   * @returns whether something failed that may succeed: soon, or when another program leaves a device.
    */
-  reconcile(devices: readonly Device[], existing: ReadonlySet<number>): { retry: boolean } {
+  reconcile(devices: readonly Device[], existing: ReadonlySet<number>): { retry: Retry } {
     const wanted = new Map(devices.map((device) => [device.ifindex, device]));
     for (const [ifindex, hooks] of this.#attached) {
       const keep = wanted.get(ifindex);
@@ -115,13 +119,12 @@ export class Attacher<Program> {
         this.#detach(ifindex, attached, existing.has(ifindex));
       }
     }
-    let retry = false;
-    for (const device of devices) {
-      if (!this.#ensureTc(device)) retry = true;
-      if (!this.#ensureXdp(device)) retry = true;
-    }
+    const outcomes = devices.flatMap((device) => [
+      this.#ensureTc(device) ? 'no' : 'soon',
+      this.#ensureXdp(device),
+    ]);
     this.#devices = wanted;
-    return { retry };
+    return { retry: RETRIES.find((retry) => outcomes.includes(retry)) ?? 'no' };
   }
 
   /** What was attached and is so no longer. */
@@ -144,7 +147,8 @@ export class Attacher<Program> {
 
   /** 'gone' with its device, or when the device is of another class by now. */
   stateOf({ ifindex, hook }: LostProgram): 'attached' | 'missing' | 'gone' {
-    if (this.#attached.get(ifindex)?.has(hook)) return 'attached';
+    const modes: readonly DeviceHook[] = hook.startsWith('xdp') ? XDP_HOOKS : [hook];
+    if (modes.some((mode) => this.#attached.get(ifindex)?.has(mode))) return 'attached';
     const device = this.#devices.get(ifindex);
     return device && this.#wants(device, hook) ? 'missing' : 'gone';
   }
@@ -186,41 +190,65 @@ export class Attacher<Program> {
       if (this.#updatePinned(device, hook, programName)) return;
       // First at ingress: nobody has rewritten the packet yet. Last at egress: nobody will after us.
       const position = direction === 'ingress' ? 'first' : 'last';
+      const at = { ifindex: device.ifindex, direction, program: program(programName) };
       this.#pin(
         device,
         hook,
         programName,
-        hooks.attachTcx({ ifindex: device.ifindex, direction, program: program(programName), position }),
+        this.#held(at, () => hooks.attachTcx({ ...at, position })),
       );
     });
   }
 
-  #ensureXdp(device: Device): boolean {
-    if (!this.#wantsXdp(device)) return true;
-    for (const hook of ['xdp', 'xdp_generic'] as const) {
-      if (this.#isCurrent(device, hook, XDP_PROGRAM)) return true;
+  /**
+   * A hook takes a program once. When this very program is there, its link has lost its pin and somebody else holds
+   * it open: pinning that one again leaves no gap.
+   */
+  #held(
+    at: Parameters<HookPort<Program>['findTcx']>[0],
+    attach: () => LinkHandle<Program>,
+  ): LinkHandle<Program> {
+    try {
+      return attach();
+    } catch (error) {
+      const there = codeOf(error) === 'EEXIST' && this.#attempt(() => this.#o.hooks.findTcx(at));
+      if (there) return there;
+      throw error;
+    }
+  }
+
+  #ensureXdp(device: Device): Retry {
+    if (!this.#wantsXdp(device)) return 'no';
+    for (const hook of XDP_HOOKS) {
+      if (this.#isCurrent(device, hook, XDP_PROGRAM)) return 'no';
     }
     const { hooks, program, xdp, warnings } = this.#o;
-    for (const hook of ['xdp', 'xdp_generic'] as const) {
+    for (const hook of XDP_HOOKS) {
       if (!this.#attached.get(device.ifindex)?.has(hook)) continue;
-      return this.#try(device, hook, XDP_PROGRAM, () => this.#updatePinned(device, hook, XDP_PROGRAM));
+      return this.#try(device, hook, XDP_PROGRAM, () => this.#updatePinned(device, hook, XDP_PROGRAM))
+        ? 'no'
+        : 'soon';
     }
     const modes = xdp === 'force' ? (['native', 'generic'] as const) : (['native'] as const);
     for (const mode of modes) {
       try {
         const link = hooks.attachXdp({ ifindex: device.ifindex, program: program(XDP_PROGRAM), mode });
         this.#pin(device, mode === 'native' ? 'xdp' : 'xdp_generic', XDP_PROGRAM, link);
-        return true;
+        return 'no';
       } catch (error) {
+        // In the same mode, in the other one.
+        const isOccupied = ['EBUSY', 'EEXIST'].includes(codeOf(error) ?? '');
         warnings.warn(
           { device: device.name, mode, reason: messageOf(error) },
-          'attach xdp: the device does not take it. tc serves it; --xdp=off silences this',
+          isOccupied
+            ? 'attach xdp: another XDP program holds the device, trying again. tc serves it; --xdp=off silences this'
+            : 'attach xdp: the device does not take it. tc serves it; --xdp=off silences this',
         );
-        // Whose link it is may let it go. The driver's other refusals stay, and tc does the same work.
-        if (codeOf(error) === 'EBUSY') return false;
+        if (isOccupied) return 'later';
       }
     }
-    return true;
+    // The driver's refusal stays, and tc does the same work.
+    return 'no';
   }
 
   #isCurrent(device: Device, hook: DeviceHook, programName: string): boolean {

@@ -76,11 +76,17 @@ export function lostCgroupHooks<Program>(o: CgroupHooksOptions<Program>, cgroupP
   const present = new Set(o.pins.list());
   return SOCKET_HOOKS.map(({ program }) => program).filter((program) => {
     if (!present.has(program)) return true;
-    const link = o.hooks.openPinned(o.pins.path(program));
     try {
-      return link.info.cgroupId !== undefined && link.info.cgroupId !== id;
-    } finally {
-      link.close();
+      const link = o.hooks.openPinned(o.pins.path(program));
+      try {
+        return link.info.cgroupId !== undefined && link.info.cgroupId !== id;
+      } finally {
+        link.close();
+      }
+    } catch (error) {
+      // Removed since the directory was read.
+      if (codeOf(error) === 'ENOENT') return true;
+      throw error;
     }
   });
 }

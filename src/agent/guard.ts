@@ -33,7 +33,10 @@ export class Guard {
   #timer: NodeJS.Timeout | undefined;
   #next: NodeJS.Timeout | undefined;
   #waitMs: number;
-  #said = '';
+  /** What the last round did not find in place. */
+  #found = '';
+  /** What each part of a round failed with, as it was said. */
+  readonly #said = new Map<string, string>();
   /** Not there in the round before. */
   #suspects = new Set<string>();
   /** Could not be attached at once: whoever attaches says why and tries again, here it is said when it succeeded. */
@@ -61,45 +64,54 @@ export class Guard {
     clearTimeout(this.#next);
   }
 
-  /** One round, and more of them for as long as they find something. */
+  /** One round, and more of them for as long as they find something: sooner when it is not the same as before. */
   check(): void {
     clearTimeout(this.#next);
-    if (!this.#round()) {
-      this.#waitMs = this.#settleMs;
-      return;
-    }
+    // Links need the directories of the pins, so these come first.
+    const found = [
+      ...this.#part('pins', () => this.#pins()),
+      ...this.#part('socket hooks', () => this.#socketHooks()),
+      ...this.#part('programs', () => this.#programs()),
+    ].join();
+    if (found !== this.#found) this.#waitMs = this.#settleMs;
+    this.#found = found;
+    if (found === '') return;
     this.#next = setTimeout(() => this.check(), this.#waitMs);
     this.#waitMs = Math.min(this.#everyMs, this.#waitMs * 2);
   }
 
-  /** Links need the directories of the pins, so these come first. @returns whether something was not in place. */
-  #round(): boolean {
+  /** A part that fails keeps no other from its work. */
+  #part(name: string, look: () => readonly string[]): readonly string[] {
     try {
-      const pins = this.#o.restorePins();
-      this.#restored('map', pins, 'keep maps pinned: pins were gone and are there again');
-      const found = [pins.length > 0, this.#socketHooks(), this.#programs()].includes(true);
-      this.#said = '';
+      const found = look();
+      this.#said.delete(name);
       return found;
     } catch (error) {
-      const message = `look after pins and hooks: ${messageOf(error)}`;
+      const message = messageOf(error);
       // Once per trouble, not once per round.
-      if (message !== this.#said) this.#o.log.error(message);
-      this.#said = message;
-      return false;
+      if (message !== this.#said.get(name)) this.#o.log.error(`look after ${name}: ${message}`);
+      this.#said.set(name, message);
+      return [name];
     }
   }
 
-  #socketHooks(): boolean {
+  #pins(): readonly string[] {
+    const pins = this.#o.restorePins();
+    this.#restored('map', pins, 'keep maps pinned: pins were gone and are there again');
+    return pins;
+  }
+
+  #socketHooks(): readonly string[] {
     const lost = this.#o.lostSocketHooks();
-    if (lost.length === 0) return false;
+    if (lost.length === 0) return lost;
     this.#o.attachSocketHooks();
     const left = new Set(this.#o.lostSocketHooks());
     const hooks = lost.filter((hook) => !left.has(hook));
     this.#restored('hook', hooks, 'keep socket hooks attached: they were gone and are attached again');
-    return true;
+    return lost;
   }
 
-  #programs(): boolean {
+  #programs(): readonly string[] {
     const { lostPrograms, attachPrograms, stateOf } = this.#o;
     const lost = lostPrograms();
     // A device that goes takes its links along: its event is given a round to arrive.
@@ -110,7 +122,7 @@ export class Guard {
     this.#awaited = tried.filter((program) => stateOf(program) === 'missing');
     const names = tried.filter((program) => stateOf(program) === 'attached').map(nameOf);
     this.#restored('program', names, 'keep programs attached: they were gone and are attached again');
-    return lost.length + this.#awaited.length > 0;
+    return [...lost, ...this.#awaited].map(nameOf);
   }
 
   #restored(what: string, names: readonly string[], message: string): void {

@@ -32,6 +32,8 @@ export interface HookPort<Program> {
     program: Program;
     position: 'first' | 'last';
   }): LinkHandle<Program>;
+  /** The link by which this very program hangs there. @throws when it is going or may not be opened by its id. */
+  findTcx(o: { ifindex: number; direction: TcDirection; program: Program }): LinkHandle<Program> | undefined;
   attachXdp(o: { ifindex: number; program: Program; mode: 'native' | 'generic' }): LinkHandle<Program>;
   attachCgroup(o: {
     cgroupPath: string;

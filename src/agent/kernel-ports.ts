@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   BpfLink,
@@ -6,11 +6,10 @@ import {
   detachClsact,
   findClsact,
   isBpffs,
-  LinkType,
   Netlink,
+  queryTcx,
   replaceClsact,
 } from '../native/index.js';
-import { codeOf } from './errors.js';
 import type { HookPort, PinDirectory } from './hook-port.js';
 import type { NetlinkPort } from './host.js';
 
@@ -19,48 +18,18 @@ export function kernelHooks(tcx: boolean): HookPort<BpfProgram> {
   return {
     tcx,
     openPinned: (path) => BpfLink.openPinned(path),
-    attachTcx: (options) =>
-      attachOrFind(() => BpfLink.attachTcx(options), {
-        ...options,
-        taken: 'EEXIST',
-        type: LinkType.TCX,
-        hook: options.direction,
-      }),
-    attachXdp: (options) =>
-      attachOrFind(() => BpfLink.attachXdp(options), {
-        ...options,
-        taken: 'EBUSY',
-        type: LinkType.XDP,
-        hook: undefined,
-      }),
+    attachTcx: (options) => BpfLink.attachTcx(options),
+    findTcx: ({ ifindex, direction, program }) => {
+      const progId = program.info.id;
+      const found = queryTcx(ifindex, direction).find((entry) => entry.progId === progId);
+      return found && found.linkId !== 0 ? BpfLink.openById(found.linkId) : undefined;
+    },
+    attachXdp: (options) => BpfLink.attachXdp(options),
     attachCgroup: (options) => BpfLink.attachCgroup(options),
     findClsact: (place) => findClsact(place)?.name,
     setClsact: (place, program) => void replaceClsact({ ...place, program }),
     detachClsact: (place) => void detachClsact(place),
   };
-}
-
-/**
- * A hook takes a program once. When it is taken by this very program, its link has lost its pin and somebody else
- * holds it open: that link is returned, so that pinning it keeps what is there without a gap.
- * @throws what `attach` throws when there is no such link; one that is going is refused for a moment yet.
- */
-function attachOrFind(
-  attach: () => BpfLink,
-  o: { taken: string; type: number; hook: string | undefined; ifindex: number; program: BpfProgram },
-): BpfLink {
-  try {
-    return attach();
-  } catch (error) {
-    if (codeOf(error) !== o.taken) throw error;
-    const progId = o.program.info.id;
-    const there = BpfLink.find(
-      (info) =>
-        info.type === o.type && info.progId === progId && info.ifindex === o.ifindex && info.hook === o.hook,
-    );
-    if (there) return there;
-    throw error;
-  }
 }
 
 /** rtnetlink of this network namespace; listens from now on. */
@@ -84,7 +53,14 @@ export function kernelNetlink(): NetlinkPort {
 export function bpffsPins(directory: string): PinDirectory {
   if (!isBpffs(directory)) throw new Error(`pin links in ${directory}: not on a bpf file system (EINVAL)`);
   return {
-    list: () => (existsSync(directory) ? readdirSync(directory) : []),
+    list: () => {
+      try {
+        return readdirSync(directory);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        return [];
+      }
+    },
     path: (name) => join(directory, name),
     remove: (name) => {
       try {

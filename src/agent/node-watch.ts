@@ -1,6 +1,6 @@
 import type { Change } from '../model/objects.js';
 import { computeNodeAddresses, computeSnatSources, type NodeAddress } from './addresses.js';
-import type { Attacher } from './attach.js';
+import type { Attacher, Retry } from './attach.js';
 import type { LostProgram } from './attached.js';
 import type { Counters } from './counters.js';
 import { classifyDevices, type Device, type DeviceClass, routeDevices } from './devices.js';
@@ -18,8 +18,9 @@ export interface NodeWatchOptions {
   counters: Counters;
   log: Logger;
   onAddresses: (addresses: NodeAddress[]) => void;
-  retryMs?: { first: number; most: number };
 }
+
+const RETRY_MS = { first: 100, most: 30_000 };
 
 /**
  * This node as its kernel and its Node object have it: keeps classes, hooks and the node's tables current.
@@ -86,6 +87,7 @@ export class NodeWatch {
   /** Attaches anew what somebody has detached. */
   attachAgain(lost: readonly LostProgram[]): void {
     for (const program of lost) this.#o.attacher.forget(program);
+    this.#failures = 0;
     this.#settle();
   }
 
@@ -97,23 +99,23 @@ export class NodeWatch {
   #settle(): void {
     if (!this.#released) return;
     clearTimeout(this.#retry);
+    let retry: Retry = 'soon';
     try {
-      if (this.#settleOnce()) {
-        this.#failures = 0;
-        return;
-      }
+      retry = this.#settleOnce();
     } catch (error) {
       this.#o.log.error({ err: error }, `keep devices current: ${messageOf(error)}`);
     }
-    const { first, most } = this.#o.retryMs ?? { first: 100, most: 30_000 };
+    if (retry !== 'soon') this.#failures = 0;
+    if (retry === 'no') return;
+    const soon = RETRY_MS.first * 2 ** Math.min(this.#failures, 20);
+    if (retry === 'soon') this.#failures++;
     this.#retry = setTimeout(
       () => this.#settle(),
-      Math.min(most, first * 2 ** Math.min(this.#failures++, 20)),
+      retry === 'soon' ? Math.min(RETRY_MS.most, soon) : RETRY_MS.most,
     );
   }
 
-  /** Returns whether everything is as it should be. */
-  #settleOnce(): boolean {
+  #settleOnce(): Retry {
     const { host, attacher, tables, options, onAddresses } = this.#o;
     this.#adoptOnce();
     const facts = {
@@ -137,7 +139,7 @@ export class NodeWatch {
     onAddresses(computeNodeAddresses(input));
     const { retry } = attacher.reconcile(devices, new Set(facts.links.map((link) => link.ifindex)));
     tables.setXdpDevices(attacher.xdpDevices);
-    return !retry;
+    return retry;
   }
 
   /** What an earlier agent called an uplink stays one, but only where its programs are still attached. */

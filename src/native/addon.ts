@@ -180,7 +180,6 @@ export interface NativeAddon {
   attachCgroup(path: string, attachType: number, name: string, program: NativeProgram): NativeLink;
   openPinnedLink(path: string): NativeLink;
   openLinkById(id: number): NativeLink;
-  linkIds(): number[];
   attachClsact(
     ifindex: number,
     egress: boolean,

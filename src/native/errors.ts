@@ -96,6 +96,7 @@ const HINTS: [call: string, hints: Hints][] = [
         'Either the kernel lacks this kind of link (tcx needs Linux 6.6), the program is of another type, or the device does not exist.',
     },
   ],
+  ['bpf(BPF_LINK_GET_FD_BY_ID)', { EPERM: 'Only CAP_SYS_ADMIN opens links by id.' }],
   ['bpf(BPF_LINK_UPDATE)', { ENOLINK: 'The device or cgroup is gone, and the attachment with it.' }],
   [
     'open',

@@ -1,6 +1,5 @@
 import { addon, type LinkKernelInfo, type NativeLink } from './addon.js';
 import { type CgroupAttachName, CgroupAttachType, nameOf } from './constants.js';
-import { BpfError } from './errors.js';
 import { checkChoice, checkInteger, checkOptions } from './options.js';
 import type { BpfProgram } from './program.js';
 
@@ -95,26 +94,12 @@ export class BpfLink implements Disposable {
     return new BpfLink(addon().openPinnedLink(path));
   }
 
-  /** `ENOENT` when there is no link of that id, or it is going: its last holder has let it go. */
+  /**
+   * Needs CAP_SYS_ADMIN (`EPERM`). `ENOENT`: no such link, or it is going: its last holder has let it go, though for
+   * a while it still hangs at its hook.
+   */
   static openById(id: number): BpfLink {
     return new BpfLink(addon().openLinkById(checkInteger('BpfLink.openById', 'id', id, 1)));
-  }
-
-  /**
-   * The first link of the machine that `wanted` accepts, pinned or not. Needs CAP_SYS_ADMIN (`EPERM`). A link whose
-   * last holder has let it go is passed over, though for a while it still hangs at its hook.
-   */
-  static find(wanted: (info: LinkInfo) => boolean): BpfLink | undefined {
-    for (const id of addon().linkIds()) {
-      try {
-        const link = BpfLink.openById(id);
-        if (wanted(link.info)) return link;
-        link.close();
-      } catch (error) {
-        if (!(error instanceof BpfError) || error.code !== 'ENOENT') throw error;
-      }
-    }
-    return undefined;
   }
 
   /** Read from the kernel at each access. */

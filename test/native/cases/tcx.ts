@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BpfLink, LinkType } from '../../../src/native/index.js';
+import { BpfLink, LinkType, queryTcx } from '../../../src/native/index.js';
 import { type Case, run } from './context.js';
 import { counter, ifindexOf, load, refusal, send, setCounter } from './traffic.js';
 
@@ -84,28 +84,28 @@ export const cases: Record<string, Case> = {
     assert.match(gone.message, /^replace pinned link .* with program tc_two: /);
   },
 
-  async 'a link without a pin is found while somebody holds it, and can be pinned again'(context) {
+  async 'a link that lost its pin is found by its id while somebody holds it, and can be pinned again'(
+    context,
+  ) {
     using object = await load(context);
     const ifindex = await ifindexOf(context.device);
     const pin = `${context.pins}/held`;
-    const holder = BpfLink.attachTcx({ ifindex, direction: 'egress', program: object.program('tc_one') });
+    const at = { ifindex, direction: 'egress' as const };
+    const holder = BpfLink.attachTcx({ ...at, program: object.program('tc_one') });
     const { id, progId } = holder.info;
-    const twice = refusal(() =>
-      BpfLink.attachTcx({ ifindex, direction: 'egress', program: object.program('tc_one') }),
-    );
+    const twice = refusal(() => BpfLink.attachTcx({ ...at, program: object.program('tc_one') }));
     assert.equal(twice.code, 'EEXIST');
-    const find = () => BpfLink.find((info) => info.type === LinkType.TCX && info.progId === progId);
-    const found = find();
-    assert.equal(found?.info.id, id);
-    found?.pin(pin);
-    found?.close();
+    assert.deepEqual(queryTcx(ifindex, 'egress'), [{ progId, linkId: id }]);
+    const found = BpfLink.openById(id);
+    assert.deepEqual(found.info, holder.info);
+    found.pin(pin);
+    found.close();
     holder.close();
     const seen = counter(object, 0);
     await send();
     assert.ok(counter(object, 0) > seen);
     rmSync(pin);
-    for (let i = 0; i < 400 && find(); i++) await sleep(5);
-    assert.equal(find(), undefined);
+    for (let i = 0; i < 400 && queryTcx(ifindex, 'egress').length > 0; i++) await sleep(5);
     const gone = refusal(() => BpfLink.openById(id));
     assert.equal(gone.code, 'ENOENT');
     assert.match(gone.message, /^open link id \d+: /);

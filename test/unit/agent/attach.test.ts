@@ -42,6 +42,18 @@ class FakeKernel implements HookPort<string>, PinDirectory {
   attachTcx(o: { ifindex: number; direction: string; program: string; position: string }) {
     return this.#attach(`tcx ${o.direction} ${o.position}`, o.ifindex, o.program);
   }
+  /** Whoever holds links open without a pin; undefined: nobody may look. */
+  held: FakeLink[] | undefined = [];
+  findTcx(o: { ifindex: number; direction: string; program: string }) {
+    if (!this.held) throw Object.assign(new Error('open link: EPERM'), { code: 'EPERM' });
+    const found = this.held.find(
+      (link) =>
+        link.ifindex === o.ifindex &&
+        link.program === o.program &&
+        link.what.startsWith(`tcx ${o.direction}`),
+    );
+    return found && this.#handle(found);
+  }
   attachXdp(o: { ifindex: number; program: string; mode: string }) {
     return this.#attach(`xdp ${o.mode}`, o.ifindex, o.program);
   }
@@ -97,9 +109,16 @@ function device(ifindex: number, name: string, deviceClass: DeviceClass, kind?: 
   return { ifindex, name, class: deviceClass, mtu: 1500, kind };
 }
 
-function agent(kernel: FakeKernel, xdp: XdpMode = 'auto', load = 'v1') {
+function agent(
+  kernel: FakeKernel,
+  xdp: XdpMode = 'auto',
+  load = 'v1',
+  onWarning?: (line: { reason: string }) => void,
+) {
   const counters = newCounters();
-  const warnings = new WarningLog(log);
+  const warnings = new WarningLog(
+    onWarning ? pino({}, { write: (line: string) => onWarning(JSON.parse(line)) }) : log,
+  );
   const program = (name: string) => `${name}/${load}`;
   const attacher = new Attacher<string>({
     hooks: kernel,
@@ -230,7 +249,7 @@ describe('Attacher', () => {
     const kernel = new FakeKernel();
     kernel.refuse.set('xdp native', 'EOPNOTSUPP');
     const auto = agent(kernel, 'auto');
-    expect(auto.reconcile([eth0])).toEqual({ retry: false });
+    expect(auto.reconcile([eth0])).toEqual({ retry: 'no' });
     expect(kernel.list()).not.toContain('xdp_generic@eth0');
     const forced = agent(kernel, 'force');
     forced.attacher.adopt([]);
@@ -252,10 +271,10 @@ describe('Attacher', () => {
     const kernel = new FakeKernel();
     kernel.refuse.set('tcx ingress', 'EPERM');
     const { reconcile, counters } = agent(kernel);
-    expect(reconcile([veth1])).toEqual({ retry: true });
+    expect(reconcile([veth1])).toEqual({ retry: 'soon' });
     expect(counters.attachErrors).toBe(1);
     kernel.refuse.set('tcx ingress', 'ENODEV');
-    expect(reconcile([veth1])).toEqual({ retry: false });
+    expect(reconcile([veth1])).toEqual({ retry: 'no' });
   });
 
   it('finds what somebody has detached or unpinned, and attaches it again', () => {
@@ -294,21 +313,62 @@ describe('Attacher', () => {
     kernel.pins.delete('tc_ingress@veth1');
     kernel.refuse.set('tcx ingress', 'EEXIST');
     attacher.forget(ingress);
-    expect(reconcile([veth1])).toEqual({ retry: true });
+    expect(reconcile([veth1])).toEqual({ retry: 'soon' });
     expect(attacher.stateOf(ingress)).toBe('missing');
     reconcile([], [5]);
     expect(attacher.stateOf(ingress)).toBe('gone');
   });
 
-  it('tries XDP again while another link holds the device, and does not fall back to generic for it', () => {
+  it('pins the link again that somebody holds open', () => {
     const kernel = new FakeKernel();
-    const { reconcile } = agent(kernel, 'force');
-    kernel.refuse.set('xdp native', 'EBUSY');
-    expect(reconcile([eth0])).toEqual({ retry: true });
-    expect(kernel.list()).not.toContain('xdp_generic@eth0');
-    kernel.refuse.clear();
-    expect(reconcile([eth0])).toEqual({ retry: false });
-    expect(kernel.list()).toContain('xdp@eth0');
+    const { attacher, reconcile } = agent(kernel, 'off');
+    reconcile([veth1]);
+    const before = kernel.state();
+    kernel.held = [...kernel.pins.values()];
+    const ingress = { ifindex: 5, device: 'veth1', hook: 'tc_ingress' } as const;
+    kernel.pins.delete('tc_ingress@veth1');
+    kernel.refuse.set('tcx ingress', 'EEXIST');
+    kernel.calls = [];
+    attacher.forget(ingress);
+    expect(reconcile([veth1])).toEqual({ retry: 'no' });
+    expect(kernel.calls).toEqual([]);
+    expect(kernel.state()).toEqual(before);
+  });
+
+  it.each([
+    ['nobody holds it', 'EEXIST', []],
+    ['nobody may look for it', 'EEXIST', undefined],
+    ['attaching fails for another reason', 'ENOMEM', 'all'],
+  ] as const)('names the refusal when %s', (_, code, held) => {
+    const kernel = new FakeKernel();
+    const warned: { reason: string }[] = [];
+    const { attacher, reconcile } = agent(kernel, 'off', 'v1', (line) => warned.push(line));
+    reconcile([veth1]);
+    kernel.held = held === 'all' ? [...kernel.pins.values()] : held && [...held];
+    kernel.pins.delete('tc_ingress@veth1');
+    kernel.refuse.set('tcx ingress', code);
+    attacher.forget({ ifindex: 5, device: 'veth1', hook: 'tc_ingress' });
+    expect(reconcile([veth1])).toEqual({ retry: 'soon' });
+    expect(warned.map(({ reason }) => reason)).toEqual([`tcx ingress first: ${code}`]);
+  });
+
+  it.each([
+    ['auto', 'native', 'EBUSY'],
+    ['auto', 'native', 'EEXIST'],
+    ['force', 'native', 'EBUSY'],
+    ['force', 'native', 'EEXIST'],
+    ['force', 'generic', 'EBUSY'],
+  ] as const)('--xdp=%s waits for the device when %s XDP is refused with %s', (xdp, mode, code) => {
+    const kernel = new FakeKernel();
+    const { attacher, reconcile } = agent(kernel, xdp);
+    if (mode === 'generic') kernel.refuse.set('xdp native', 'EOPNOTSUPP');
+    kernel.refuse.set(`xdp ${mode}`, code);
+    expect(reconcile([eth0])).toEqual({ retry: 'later' });
+    expect(attacher.xdpDevices).toEqual([]);
+    kernel.refuse.delete(`xdp ${mode}`);
+    expect(reconcile([eth0])).toEqual({ retry: 'no' });
+    expect(kernel.list()).toContain(mode === 'native' ? 'xdp@eth0' : 'xdp_generic@eth0');
+    expect(attacher.stateOf({ ifindex: 2, device: 'eth0', hook: 'xdp' })).toBe('attached');
   });
 
   it('finds a filter that somebody has removed or replaced', () => {
@@ -346,7 +406,7 @@ it('leaves a filter alone that somebody else has put in our place', () => {
   kernel.tcx = false;
   kernel.filters.set('5 ingress', 'somebody_elses');
   const { reconcile, counters } = agent(kernel);
-  expect(reconcile([veth1])).toEqual({ retry: true });
+  expect(reconcile([veth1])).toEqual({ retry: 'soon' });
   expect(kernel.filters.get('5 ingress')).toBe('somebody_elses');
   expect(counters.attachErrors).toBe(1);
 });

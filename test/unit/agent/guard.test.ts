@@ -134,6 +134,45 @@ describe('Guard', () => {
     expect(done).toHaveLength(9);
   });
 
+  it('hurries again when something else goes while it waits for what does not come back', () => {
+    const { guard, state, done } = setup();
+    Object.assign(state, { hooks: ['sk_connect4'], refused: ['sk_connect4'] });
+    guard.check();
+    vi.advanceTimersByTime(60_000);
+    state.programs = [INGRESS];
+    vi.advanceTimersByTime(5100);
+    expect(done).toContain('tc_ingress@eth0');
+  });
+
+  it('a part that fails keeps no other from its work, and is tried again soon', () => {
+    const { guard, state, done, lines } = setup();
+    Object.assign(state, { broken: 'no such directory', programs: [INGRESS] });
+    guard.check();
+    settled();
+    expect(done).toEqual(['tc_ingress@eth0']);
+    Object.assign(state, { broken: '', pins: ['ct_flows'] });
+    vi.advanceTimersByTime(500);
+    expect(lines.map(({ msg, program, map }) => program ?? map ?? msg)).toEqual([
+      'look after pins: no such directory',
+      ['tc_ingress@eth0'],
+      ['ct_flows'],
+    ]);
+  });
+
+  it('looks by itself from start to stop, and not afterwards', () => {
+    const { guard, state, done } = setup();
+    guard.start();
+    state.hooks = ['sk_connect4'];
+    vi.advanceTimersByTime(4999);
+    expect(done).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(done).toEqual(['socket hooks']);
+    guard.stop();
+    state.hooks = ['sk_connect4'];
+    vi.advanceTimersByTime(60_000);
+    expect(done).toEqual(['socket hooks']);
+  });
+
   it('does not take a device that goes for a thief', () => {
     const { guard, state, done, counters } = setup();
     state.programs = [INGRESS];
@@ -148,7 +187,7 @@ describe('Guard', () => {
     state.broken = 'open /p: not on a BPF file system (EINVAL). Mount one.';
     guard.check();
     guard.check();
-    expect(lines.map(({ msg }) => msg)).toEqual([`look after pins and hooks: ${state.broken}`]);
+    expect(lines.map(({ msg }) => msg)).toEqual([`look after pins: ${state.broken}`]);
     const { broken } = state;
     state.broken = '';
     guard.check();

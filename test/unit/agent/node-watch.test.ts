@@ -1,6 +1,7 @@
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { NodeAddress, SnatSource } from '../../../src/agent/addresses.js';
+import type { Retry } from '../../../src/agent/attach.js';
 import type { LostProgram } from '../../../src/agent/attached.js';
 import { newCounters } from '../../../src/agent/counters.js';
 import type { AddressFacts, Device, DeviceClass, LinkFacts } from '../../../src/agent/devices.js';
@@ -41,7 +42,7 @@ function setup() {
   };
   const tables = new FakeTables();
   const attached: string[] = [];
-  const state = { retries: 0, adopted: [] as number[] };
+  const state = { retries: [] as Retry[], rest: 'no' as Retry, adopted: [] as number[] };
   const attacher = {
     adopt: () => {},
     get ifindexes() {
@@ -53,7 +54,7 @@ function setup() {
       for (const device of devices)
         if (!tables.devices.has(device.ifindex)) throw new Error('unknown device');
       attached.push(`${devices.map((d) => `${d.name} ${d.class}`).join(', ')} of ${existing.size}`);
-      return { retry: state.retries-- > 0 };
+      return { retry: state.retries.shift() ?? state.rest };
     },
     forget: ({ hook, device }: LostProgram) => void attached.push(`forget ${hook}@${device}`),
   };
@@ -70,7 +71,6 @@ function setup() {
     counters: newCounters(),
     log: pino({ level: 'silent' }),
     onAddresses: (list) => addresses.push(list),
-    retryMs: { first: 2, most: 4 },
   });
   return { host, tables, attached, node, addresses, state };
 }
@@ -97,9 +97,9 @@ const nodeChange = (name: string, internalIPs: string[]): Change => ({
   key: name,
   object: { name, internalIPs } as NodeObject,
 });
-const settle = () => new Promise((resolve) => setTimeout(resolve, 25));
-
 describe('NodeWatch', () => {
+  afterEach(() => void vi.useRealTimers());
+
   it('attaches nothing before the Node is known, so that an uplink is not taken for a pod', () => {
     const { host, node, attached, tables } = setup();
     host.links = [eth0];
@@ -155,14 +155,35 @@ describe('NodeWatch', () => {
     expect(addresses.at(-1)?.map((a) => a.ip)).toEqual(['10.0.0.1', '10.0.0.7']);
   });
 
-  it('tries again while something cannot be attached', async () => {
+  it('tries again while something cannot be attached, after 100 ms, 200 and so on', () => {
+    vi.useFakeTimers();
     const { host, node, attached, state } = setup();
     host.links = [eth0];
-    state.retries = 2;
+    state.retries = ['soon', 'soon'];
     node.release();
-    await settle();
+    vi.advanceTimersByTime(299);
+    expect(attached).toHaveLength(2);
+    vi.advanceTimersByTime(1);
     expect(attached).toHaveLength(3);
+    vi.advanceTimersByTime(60_000);
+    expect(attached).toHaveLength(3);
+  });
+
+  it('looks seldom for a device that another program holds, and is not slower for anything else then', () => {
+    vi.useFakeTimers();
+    const { host, node, attached, state } = setup();
+    host.links = [eth0];
+    state.rest = 'later';
+    node.release();
+    vi.advanceTimersByTime(600_000);
+    expect(attached).toHaveLength(21);
+    state.retries = ['soon'];
+    node.attachAgain([{ ifindex: 2, device: 'eth0', hook: 'tc_ingress' }]);
+    vi.advanceTimersByTime(100);
+    expect(attached.slice(21)).toEqual(['forget tc_ingress@eth0', 'eth0 pod of 1', 'eth0 pod of 1']);
     node.stop();
+    vi.advanceTimersByTime(600_000);
+    expect(attached).toHaveLength(24);
   });
 
   it('believes the class that an earlier agent gave to a device with programs', () => {
