@@ -1,4 +1,4 @@
-/** Boxes that are up are taken down when this process ends, however it ends (SIGKILL: see reapStale). */
+/** What is up is taken down when this process ends, however it ends (SIGKILL: see reapStale); last up, first down. */
 
 interface Closable {
   closeSync(): void;
@@ -8,9 +8,9 @@ const open = new Set<Closable>();
 let installed = false;
 
 function closeAll(): void {
-  for (const box of [...open]) {
+  for (const it of [...open].reverse()) {
     try {
-      box.closeSync();
+      it.closeSync();
     } catch (error) {
       process.stderr.write(`${(error as Error).message}\n`);
     }
@@ -25,14 +25,14 @@ function onSignal(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
 }
 
-export function remember(box: Closable): void {
-  open.add(box);
+export function remember(it: Closable): void {
+  open.add(it);
   if (installed) return;
   installed = true;
   process.on('exit', closeAll);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 }
 
-export function forget(box: Closable): void {
-  open.delete(box);
+export function forget(it: Closable): void {
+  open.delete(it);
 }

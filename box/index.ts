@@ -11,6 +11,7 @@ export {
 export * from './capture.js';
 export * from './checksum.js';
 export * from './clients.js';
+export { forget, remember } from './exit.js';
 export type { BoxMode, BoxOptions, BoxPlan, NetfilterPreset, NodePlan, PodPlan, PodSpec } from './options.js';
 export { CLUSTER_CIDR4, CLUSTER_CIDR6 } from './options.js';
 export { repositoryRoot, type Tool, toolPath } from './paths.js';

@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isReadyLine } from '../../box/agent.js';
-import { type BoxProcess, endpoint, repositoryRoot, tcpClient, udpClient } from '../../box/index.js';
+import {
+  type BoxProcess,
+  endpoint,
+  forget,
+  remember,
+  repositoryRoot,
+  tcpClient,
+  udpClient,
+} from '../../box/index.js';
 import type { Report } from '../../src/doctor/index.js';
 import { Cluster, eventually } from '../support/cluster/cluster.js';
 import { type StandardService, standardService } from '../support/cluster/standard.js';
@@ -23,6 +31,16 @@ describe('the image, run with the rights of the least-privilege overlay', () => 
   const inContainer = (...argv: string[]) => {
     const [command = '', ...args] = runc('exec', id(), ...argv);
     return execFileSync(command, args, { encoding: 'utf8' });
+  };
+
+  /** Of all containers so far, which lie outside of the box's cgroups; an interrupted run must not leave one. */
+  const containers = {
+    closeSync: () => {
+      for (let n = 1; n <= count; n++) {
+        const [command = '', ...args] = runc('delete', '--force', `shunt-image-${cluster.box.id}-${n}`);
+        spawnSync(command, args);
+      }
+    },
   };
 
   /** The next container, in place of one that has ended. */
@@ -47,6 +65,7 @@ describe('the image, run with the rights of the least-privilege overlay', () => 
     });
     spec = specOfOverlay('least-privilege');
     cluster = await Cluster.start({ box: { nodes: 1 }, agentless: true });
+    remember(containers);
     service = standardService(cluster.box, { name: 'web', number: 1, pods: ['a2'], nodePorts: NODE_PORT });
     cluster.apply('20-services', service.objects);
     bundle = join(cluster.box.directory, 'bundle');
@@ -56,10 +75,8 @@ describe('the image, run with the rights of the least-privilege overlay', () => 
   }, 240_000);
 
   afterAll(async () => {
-    for (let n = 1; cluster !== undefined && n <= count; n++) {
-      const [command = '', ...args] = runc('delete', '--force', `shunt-image-${cluster.box.id}-${n}`);
-      spawnSync(command, args);
-    }
+    containers.closeSync();
+    forget(containers);
     await cluster?.close();
   });
 
